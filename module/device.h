@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* /dev/fusewb: the server's end of a connection. */
+#ifndef FUSEWB_DEVICE_H
+#define FUSEWB_DEVICE_H
+
+#include <linux/fs.h>
+#include <linux/list.h>
+#include <linux/spinlock.h>
+
+struct fusewb_conn;
+
+#define FUSEWB_PROCESSING_BUCKETS 256
+
+/**
+ * struct fusewb_dev - one descriptor of the device
+ *
+ * Opened, it belongs to no connection; a mount or FUSE_DEV_IOC_CLONE attaches
+ * it, once.
+ */
+struct fusewb_dev {
+	struct fusewb_conn *conn;	/* a reference; set once, released */
+	struct list_head node;		/* conn->devs */
+	spinlock_t lock;		/* processing, and the state of the
+					 * requests on it
+					 */
+	struct list_head processing[FUSEWB_PROCESSING_BUCKETS];
+	const struct cred *opener_cred;	/* file->f_cred, for the mount */
+	struct pid *opener_pid;
+};
+
+/**
+ * fusewb_dev_from_file() - the device behind a descriptor of the option fd=
+ * Return: NULL if @file is not one of ours.
+ */
+struct fusewb_dev *fusewb_dev_from_file(struct file *file);
+
+/**
+ * fusewb_dev_attach() - make a connection readable through a descriptor
+ * Return: 0, or -EBUSY if it already serves one.
+ */
+int fusewb_dev_attach(struct fusewb_dev *dev, struct fusewb_conn *conn);
+
+int fusewb_dev_register(void);
+void fusewb_dev_unregister(void);
+
+#endif

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Open files: file.c (open, release, flush, fsync, mmap), read.c, write.c,
+ * direct.c, writeback.c.
+ */
+#ifndef FUSEWB_FILE_H
+#define FUSEWB_FILE_H
+
+#include <linux/fs.h>
+#include <linux/fuse.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+
+struct fusewb_req;
+
+/**
+ * struct fusewb_handle - what the server returned to OPEN, OPENDIR or CREATE
+ *
+ * Every WRITE in flight holds a reference, so RELEASE, which the last put
+ * sends without waiting, always comes after them. Its request is allocated
+ * with the handle and cannot fail.
+ */
+struct fusewb_handle {
+	struct kref ref;
+	struct inode *inode;		/* a reference */
+	u64 fh;
+	u32 open_flags;			/* FOPEN_* */
+	u32 flags;			/* O_* of the open */
+	bool dir;
+	bool opened;			/* the server knows it: RELEASE is due */
+	struct list_head link;		/* fi->write_handles, by fi->lock */
+	struct fusewb_req *release;	/* prebuilt */
+};
+
+/**
+ * fusewb_handle_alloc() - before OPEN/OPENDIR/CREATE is sent
+ * Return: the handle with one reference, not opened, or NULL.
+ */
+struct fusewb_handle *fusewb_handle_alloc(struct fusewb_conn *conn, bool dir);
+
+/** fusewb_handle_opened() - the server answered: RELEASE is due from now on. */
+void fusewb_handle_opened(struct fusewb_handle *h, struct inode *inode,
+			  const struct fuse_open_out *out, u32 flags);
+struct fusewb_handle *fusewb_handle_get(struct fusewb_handle *h);
+void fusewb_handle_put(struct fusewb_handle *h);
+
+static inline struct fusewb_handle *fusewb_file_handle(const struct file *file)
+{
+	return file->private_data;
+}
+
+/**
+ * fusewb_open_common() - OPEN or OPENDIR, sets file->private_data
+ *
+ * Handles ENOSYS as the protocol says (FUSE_NO_OPEN_SUPPORT,
+ * FUSE_NO_OPENDIR_SUPPORT).
+ */
+int fusewb_open_common(struct inode *inode, struct file *file, bool dir);
+
+/** fusewb_finish_open() - after OPEN or CREATE: FOPEN_* flags, O_TRUNC, the
+ * list of handles writeback may use. file->private_data is set.
+ */
+void fusewb_finish_open(struct inode *inode, struct file *file);
+int fusewb_release_common(struct inode *inode, struct file *file);
+int fusewb_fsync_common(struct file *file, int datasync, u32 opcode);
+
+/** fusewb_handle_for_write() - any writable handle of the inode, referenced;
+ * NULL if there is none.
+ */
+struct fusewb_handle *fusewb_handle_for_write(struct inode *inode);
+
+/** fusewb_init_file_inode() - file and address space operations. */
+void fusewb_init_file_inode(struct inode *inode);
+
+extern const struct file_operations fusewb_file_fops;
+extern const struct address_space_operations fusewb_aops;
+
+/* read.c */
+ssize_t fusewb_read_iter(struct kiocb *iocb, struct iov_iter *to);
+int fusewb_read_folio(struct file *file, struct folio *folio);
+void fusewb_readahead(struct readahead_control *rac);
+
+/**
+ * fusewb_fetch_folio() - READ a locked folio that is not uptodate, and wait
+ *
+ * Waits for WRITEs in flight over it first. The folio stays locked; uptodate
+ * on success, zeroed beyond what the server had. Killable and freezable.
+ */
+int fusewb_fetch_folio(struct inode *inode, struct fusewb_handle *h,
+		       struct folio *folio);
+
+/* write.c */
+ssize_t fusewb_write_iter(struct kiocb *iocb, struct iov_iter *from);
+vm_fault_t fusewb_page_mkwrite(struct vm_fault *vmf);
+
+/* direct.c: private pages, no page cache */
+ssize_t fusewb_direct_read(struct kiocb *iocb, struct iov_iter *to);
+ssize_t fusewb_direct_write(struct kiocb *iocb, struct iov_iter *from);
+
+/* writeback.c */
+int fusewb_writepages(struct address_space *mapping, struct writeback_control *wbc);
+int fusewb_migrate_folio(struct address_space *mapping, struct folio *dst,
+			 struct folio *src, enum migrate_mode mode);
+
+/**
+ * fusewb_drain() - issue what is dirty in first..last and wait for the answers
+ *
+ * As fsync does; killable and freezable. Errors of WRITEs go to the mapping's
+ * errseq, not to the return value. Return: 0 or -EINTR.
+ */
+int fusewb_drain(struct inode *inode, loff_t first, loff_t last);
+
+#endif

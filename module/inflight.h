@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The in-flight ranges of an inode: inflight.c says what they are for. */
+#ifndef FUSEWB_INFLIGHT_H
+#define FUSEWB_INFLIGHT_H
+
+#include <linux/rbtree.h>
+#include <linux/types.h>
+
+struct fusewb_inode;
+
+/**
+ * struct fusewb_range - bytes of an inode, both ends included
+ *
+ * In flight: a WRITE of them was issued and not answered. Held: truncation,
+ * punching or a direct write works on them and nothing may be issued.
+ */
+struct fusewb_range {
+	struct rb_node rb;
+	u64 first;
+	u64 last;
+	u64 subtree_last;
+	bool held;
+};
+
+void fusewb_inflight_init(struct fusewb_inode *fi);
+
+/**
+ * fusewb_inflight_add() - the range is in flight from now on
+ *
+ * The caller holds the lock of the folios in it, so nobody else can issue the
+ * same bytes. Return: false if a part of it is in flight or held already;
+ * then nothing was added.
+ */
+bool fusewb_inflight_add(struct fusewb_inode *fi, struct fusewb_range *range,
+			 u64 first, u64 last);
+
+/** fusewb_inflight_extend() - grow a range at its end, under the same rules. */
+bool fusewb_inflight_extend(struct fusewb_inode *fi, struct fusewb_range *range,
+			    u64 last);
+
+/** fusewb_inflight_remove() - answered or abandoned; wakes who waits. */
+void fusewb_inflight_remove(struct fusewb_inode *fi, struct fusewb_range *range);
+
+bool fusewb_inflight_overlaps(struct fusewb_inode *fi, u64 first, u64 last);
+
+/**
+ * fusewb_inflight_wait() - until nothing of first..last is in flight
+ *
+ * Killable and freezable. Return: 0 or -EINTR. An aborted connection empties
+ * the tree, so this ends then too.
+ */
+int fusewb_inflight_wait(struct fusewb_inode *fi, u64 first, u64 last);
+
+/**
+ * fusewb_inflight_hold() - nothing new is issued in first..last, and what was
+ * in flight there has been answered
+ *
+ * The inode lock is held for writing (asserted), so that two holders never
+ * wait for each other. Killable and freezable. Return: 0 or -EINTR (then
+ * nothing is held).
+ */
+int fusewb_inflight_hold(struct fusewb_inode *fi, struct fusewb_range *range,
+			 u64 first, u64 last);
+void fusewb_inflight_release(struct fusewb_inode *fi, struct fusewb_range *range);
+
+#endif

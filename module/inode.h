@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Inodes: what the server calls a node id, and the attributes it told us.
+ *
+ * In writeback mode the kernel, not the server, knows the size and the times
+ * of a regular file that was written: inode.c then ignores what an answer
+ * says of them (fusewb_change_attributes()).
+ */
+#ifndef FUSEWB_INODE_H
+#define FUSEWB_INODE_H
+
+#include <linux/fs.h>
+#include <linux/fuse.h>
+#include <linux/rbtree.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+
+#include "connection.h"
+
+struct fusewb_inode {
+	struct inode inode;
+	u64 nodeid;
+	u64 generation;
+	u64 nlookup;			/* lock */
+	spinlock_t lock;		/* fields marked so; after inode->i_lock
+					 * is never needed, inside of a folio
+					 * lock it is allowed
+					 */
+	u64 attr_version;		/* lock: see conn->attr_version */
+	u64 attr_valid_until;		/* lock: jiffies64; 0: not valid */
+	u64 orig_ino;
+	umode_t orig_mode;		/* as the server said, with default
+					 * permissions off the VFS sees 0777
+					 */
+	bool attr_flush_queued;		/* lock: an async SETATTR is under way */
+	bool times_dirty;		/* lock: mtime/ctime newer than the
+					 * server's (writeback mode)
+					 */
+
+	/* the in-flight ranges: inflight.h */
+	spinlock_t inflight_lock;	/* the next two */
+	struct rb_root_cached inflight;
+	wait_queue_head_t inflight_wait;
+
+	/* open handles that writeback may use: file.h */
+	struct list_head write_handles;	/* lock */
+
+	/* directories */
+	atomic64_t dir_version;		/* changes with every change of names */
+};
+
+static inline struct fusewb_inode *FUSEWB_I(const struct inode *inode)
+{
+	return container_of(inode, struct fusewb_inode, inode);
+}
+
+static inline struct fusewb_conn *fusewb_sb_conn(const struct super_block *sb)
+{
+	return sb->s_fs_info;
+}
+
+static inline struct fusewb_conn *fusewb_inode_conn(const struct inode *inode)
+{
+	return fusewb_sb_conn(inode->i_sb);
+}
+
+/**
+ * fusewb_iget() - the inode of a node id, made if it is not there
+ * @generation: with nodeid, identity
+ * @attr: checked by the caller with fusewb_attr_valid()
+ * @attr_valid: seconds/nanoseconds as in the answer, as jiffies64 from
+ *	fusewb_valid_until()
+ * @attr_version: conn->attr_version read before the request was sent
+ *
+ * Counts one lookup of the server's. Return: the inode, NULL without memory
+ * (then the caller forgets the node).
+ */
+struct inode *fusewb_iget(struct super_block *sb, u64 nodeid, u64 generation,
+			  const struct fuse_attr *attr, u64 attr_valid_until,
+			  u64 attr_version);
+
+/** fusewb_attr_valid() - is this an answer that a server may give? */
+bool fusewb_attr_valid(const struct fuse_attr *attr);
+
+/** fusewb_valid_until() - jiffies64 at which a timeout of the answer ends. */
+u64 fusewb_valid_until(u64 sec, u32 nsec);
+
+/**
+ * fusewb_change_attributes() - take over what the server said
+ *
+ * Older answers than the last local change (attr_version) are dropped. In
+ * writeback mode size and times of a regular file stay. A size that changed
+ * on the server drops the cached folios (not in writeback mode). May sleep.
+ */
+void fusewb_change_attributes(struct inode *inode, const struct fuse_attr *attr,
+			      u64 attr_valid_until, u64 attr_version);
+
+/** fusewb_invalidate_attr() - ask the server next time. */
+void fusewb_invalidate_attr(struct inode *inode);
+
+/** fusewb_attr_version() - to be read before a request is sent. */
+static inline u64 fusewb_attr_version(struct fusewb_conn *conn)
+{
+	return atomic64_read(&conn->attr_version);
+}
+
+/**
+ * fusewb_update_attributes() - make the cached attributes fresh enough
+ * @file: an open file to ask through, or NULL
+ *
+ * Return: 0 or an error of fusewb_call(); -ESTALE if the type changed.
+ */
+int fusewb_update_attributes(struct inode *inode, struct file *file);
+
+/**
+ * fusewb_flush_times() - send mtime and ctime if they are newer than the
+ * server's and wait (fsync, flush). Return: 0 or an error of fusewb_call().
+ */
+int fusewb_flush_times(struct inode *inode);
+
+/** fusewb_write_inode() - super_operations: queue the same, never wait. */
+int fusewb_write_inode(struct inode *inode, struct writeback_control *wbc);
+
+int fusewb_getattr(struct mnt_idmap *idmap, const struct path *path,
+		   struct kstat *stat, u32 mask, unsigned int flags);
+int fusewb_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
+		   struct iattr *attr);
+int fusewb_permission(struct mnt_idmap *idmap, struct inode *inode, int mask);
+/* The caller may use this mount at all: owner, or allow_other. */
+bool fusewb_allow_task(struct fusewb_conn *conn);
+
+struct inode *fusewb_alloc_inode(struct super_block *sb);
+void fusewb_free_inode(struct inode *inode);
+void fusewb_evict_inode(struct inode *inode);
+int fusewb_inode_init_cache(void);
+void fusewb_inode_destroy_cache(void);
+
+/* dir.c, readdir.c, symlink.c: set by fusewb_iget() by type */
+extern const struct inode_operations fusewb_dir_iops;
+extern const struct inode_operations fusewb_file_iops;	/* inode.c */
+extern const struct inode_operations fusewb_symlink_iops;
+extern const struct file_operations fusewb_dir_fops;
+extern const struct dentry_operations fusewb_dentry_ops;
+extern const struct dentry_operations fusewb_root_dentry_ops;
+
+#endif

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A request: one FUSE message to the server and its answer.
+ *
+ * A request owns everything that it points to: its arguments are copied into
+ * it, its answer is received into it, the folios of its payload are held by
+ * reference. Whoever waits can therefore leave at any time (a fatal signal, a
+ * deadline, an abort) and an answer that comes late finds memory that is
+ * still the request's own. What an abandoned answer had created on the server
+ * (a lookup count, an open handle) is given back by fusewb_req_orphaned().
+ *
+ * States: see enum fusewb_req_state. The queue lock of the connection guards
+ * the state up to QUEUED, the lock of the device the request was handed to
+ * guards it after that.
+ */
+#ifndef FUSEWB_REQUEST_H
+#define FUSEWB_REQUEST_H
+
+#include <linux/completion.h>
+#include <linux/hrtimer.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/wait.h>
+#include <linux/fuse.h>
+
+struct fusewb_conn;
+struct fusewb_dev;
+
+/* The largest answer beside a payload: statx and friends fit. */
+#define FUSEWB_MAX_ARGS 4
+
+enum fusewb_req_state {
+	FUSEWB_REQ_NEW,		/* being built, nobody else knows it */
+	FUSEWB_REQ_QUEUED,	/* on pending or background */
+	FUSEWB_REQ_COPYING,	/* a server thread copies it out */
+	FUSEWB_REQ_SENT,	/* handed over, the answer is awaited */
+	FUSEWB_REQ_ANSWERING,	/* a server thread copies the answer in */
+	FUSEWB_REQ_DONE,	/* error and answer are final */
+};
+
+/**
+ * struct fusewb_span - bytes of one folio
+ * @folio: the request holds a reference on it
+ * @off: first byte within the folio
+ * @len: bytes, all within the folio
+ */
+struct fusewb_span {
+	struct folio *folio;
+	size_t off;
+	size_t len;
+};
+
+struct fusewb_req {
+	struct kref ref;
+	struct list_head link;		/* a queue, or a device's hash */
+	struct list_head interrupt_link;
+	struct fusewb_conn *conn;	/* a reference */
+	struct fusewb_dev *dev;		/* that it was handed to, or NULL */
+	enum fusewb_req_state state;
+	bool background;
+	bool no_reply;			/* the protocol has no answer to it */
+	bool interrupted;		/* an INTERRUPT is due or was sent */
+	bool abandoned;			/* the waiter left */
+	bool ended;			/* end() ran or runs */
+
+	struct fuse_in_header in;
+	struct fuse_out_header out;
+
+	/* Arguments, one after another, in one buffer of the request. */
+	void *in_args;
+	u32 in_args_len;
+	void *out_args;			/* received here */
+	u32 out_args_size;		/* bytes there is room for */
+	u32 out_args_len;		/* bytes received; fixed part only */
+	bool out_var;			/* the answer may be shorter */
+
+	/*
+	 * Payload: sent after the arguments of a WRITE, or received after
+	 * the out arguments (READ, READDIR, READLINK).
+	 */
+	struct fusewb_span *spans;
+	unsigned int nr_spans;
+	unsigned int max_spans;
+	u32 payload_len;		/* bytes, sum of the spans */
+	u32 payload_received;		/* bytes, answer */
+	bool payload_in;		/* true: server reads it (WRITE) */
+
+	/*
+	 * Held while the payload is being copied, by the server's thread, with
+	 * page faults off; whoever takes the folios away takes it first. So
+	 * it is never held for longer than one copy.
+	 */
+	struct mutex copying;
+
+	wait_queue_head_t wait;
+	struct hrtimer deadline;
+	ktime_t queued_at;
+
+	/**
+	 * @end: runs once, in process context, without locks, when the request
+	 * is DONE: answered (req->out.error, 0 or negative), aborted
+	 * (-ENOTCONN) or abandoned by nobody. It may drop folios and complete
+	 * the work that was waiting. NULL for a request with a waiter.
+	 */
+	void (*end)(struct fusewb_req *req, int error);
+	void *private;			/* for @end */
+	struct list_head private_link;	/* for the owner */
+};
+
+/**
+ * struct fusewb_args - what fusewb_call() sends and receives
+ *
+ * Zero-initialise, then set. The memory behind @in and @out is the caller's
+ * and is only touched by the caller's own task.
+ */
+struct fusewb_args {
+	u32 opcode;
+	u64 nodeid;
+	struct {
+		const void *data;
+		u32 len;
+	} in[FUSEWB_MAX_ARGS];
+	unsigned int nr_in;
+	struct {
+		void *data;
+		u32 len;
+	} out[2];
+	unsigned int nr_out;
+	bool out_var;		/* the last out may be shorter: see @out_len */
+	u32 out_len;		/* bytes received in the last out */
+	bool nocreds;		/* uid, gid, pid 0: the kernel itself asks */
+};
+
+/**
+ * fusewb_call() - send a request and wait for the answer
+ *
+ * The wait is killable and freezable. A signal that does not kill sends an
+ * INTERRUPT to the server and waits on, for the server decides; a fatal one
+ * leaves the request behind.
+ *
+ * In a task that exits (PF_EXITING) nobody could end the wait: such callers
+ * use a background request.
+ *
+ * Return: 0, an error of the server (-EPERM...), -ENOTCONN (aborted), -EINTR
+ * (killed), -ENOMEM, -EIO (malformed answer). May sleep; no spinlocks, no
+ * folio lock unless the VFS demands it.
+ */
+int fusewb_call(struct fusewb_conn *conn, struct fusewb_args *args);
+
+/**
+ * fusewb_req_alloc() - a request with arguments copied into it
+ * @gfp: GFP_KERNEL or GFP_NOFS; from writeback GFP_NOFS, which never fails
+ *	since it falls back to a reserve (see fusewb_req_alloc_writeback())
+ * @args: as for fusewb_call(); @args->out[].len says how much room the answer
+ *	needs, @args->out[].data is ignored
+ * @max_spans: room for that many spans of payload
+ *
+ * Return: the request with one reference, or NULL.
+ */
+struct fusewb_req *fusewb_req_alloc(struct fusewb_conn *conn,
+				    const struct fusewb_args *args,
+				    unsigned int max_spans, gfp_t gfp);
+
+/**
+ * fusewb_req_alloc_writeback() - the same from mempools: cannot fail
+ *
+ * @max_spans: as for fusewb_req_alloc(), at most FUSEWB_WRITEBACK_SPANS; may
+ * sleep until another WRITE has ended.
+ */
+struct fusewb_req *fusewb_req_alloc_writeback(struct fusewb_conn *conn,
+					      const struct fusewb_args *args,
+					      unsigned int max_spans);
+#define FUSEWB_WRITEBACK_SPANS 256u
+
+struct fusewb_req *fusewb_req_get(struct fusewb_req *req);
+
+/** fusewb_req_put() - drop a reference; the last one drops the folios too. */
+void fusewb_req_put(struct fusewb_req *req);
+
+/**
+ * fusewb_req_add_span() - append bytes of a folio to the payload
+ *
+ * Takes a reference on @folio. Only in state NEW, while nr_spans < max_spans.
+ */
+void fusewb_req_add_span(struct fusewb_req *req, struct folio *folio,
+			 size_t off, size_t len);
+
+/**
+ * fusewb_req_alloc_payload() - append fresh pages for @len bytes
+ *
+ * Private memory for direct I/O and copies; the request is their only owner.
+ * Return: 0 or -ENOMEM.
+ */
+int fusewb_req_alloc_payload(struct fusewb_req *req, size_t len, gfp_t gfp);
+
+/**
+ * fusewb_req_set_creds() - stamp uid, gid and pid of the current task
+ *
+ * Ids that do not map into the server's namespace become the overflow ids.
+ */
+void fusewb_req_set_creds(struct fusewb_req *req);
+
+/**
+ * fusewb_req_queue() - hand a request to the queue, nobody waits here
+ *
+ * @req->end is called at the end, at once with -ENOTCONN when the connection
+ * is aborted. The caller's reference passes to the queue; to look at the
+ * request afterwards take another one before.
+ */
+void fusewb_req_queue(struct fusewb_req *req);
+
+/**
+ * fusewb_req_call() - queue a request that the caller built and wait for it
+ *
+ * For requests with a payload (READ, WRITE, READDIR). The caller keeps its
+ * reference and reads out_args, out_args_len and payload_received afterwards.
+ * Waits and errors as fusewb_call(). After -EINTR the payload's folios are no
+ * longer touched by anybody.
+ */
+int fusewb_req_call(struct fusewb_req *req);
+
+/** fusewb_req_queue_forget() - tell the server, some time, never fails
+ * @nlookup: lookups to give back, > 0
+ */
+void fusewb_req_queue_forget(struct fusewb_conn *conn, u64 nodeid, u64 nlookup);
+
+/* Called by the device and by abort, not by those who make requests. */
+
+/** fusewb_req_end() - finish: run @end or wake the waiter; drops the queue's
+ * reference. @error: 0 or negative.
+ */
+void fusewb_req_end(struct fusewb_req *req, int error);
+
+int fusewb_req_init_caches(void);
+void fusewb_req_destroy_caches(void);
+
+#endif
