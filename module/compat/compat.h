@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The source is written for the newest kernel; what older ones lack is
+ * completed here, a header for each kernel header. <have.h> holds what the
+ * probes found (probe.mk). Included after all <linux/...> headers.
+ */
+#ifndef FUSEWB_COMPAT_H
+#define FUSEWB_COMPAT_H
+
+#include <have.h>
+#include "fs.h"
+
+#endif
