@@ -12,18 +12,16 @@
 
 #include <linux/kref.h>
 #include <linux/list.h>
-#include <linux/mutex.h>
+#include <linux/mempool.h>
 #include <linux/spinlock.h>
 #include <linux/uidgid.h>
 #include <linux/wait.h>
-#include <linux/workqueue.h>
 #include <linux/fuse.h>
 #include <linux/fusewb.h>
 
 struct fusewb_req;
 struct super_block;
 
-/* One counter a cache line would be wasted here: all are written by few. */
 struct fusewb_counters {
 	atomic64_t requests;
 	atomic64_t answers;
@@ -41,16 +39,15 @@ struct fusewb_counters {
 
 /* What the server waits for in its read(2) of the device. */
 struct fusewb_queue {
-	spinlock_t lock;		/* everything here, and the state of
-					 * a request that is on it
-					 */
+	/* guards everything here, and the state of the requests on it */
+	spinlock_t lock;
 	struct list_head pending;	/* somebody waits for the answer */
 	struct list_head background;	/* nobody does: writeback, readahead,
 					 * release
 					 */
 	struct list_head interrupts;
 	struct list_head forgets;
-	unsigned int forget_batch;
+	bool forget_turn;		/* forgets and requests alternate */
 	unsigned int active_background;	/* handed over, no answer */
 	unsigned int max_background;
 	u64 next_unique;
@@ -77,8 +74,6 @@ struct fusewb_mount_opts {
 
 struct fusewb_conn {
 	struct kref ref;
-	struct rcu_head rcu;
-	struct work_struct free_work;
 	u64 id;
 	struct list_head node;		/* in the list of all connections */
 
@@ -90,14 +85,15 @@ struct fusewb_conn {
 
 	/* The file system; NULL before the mount and once kill_sb has begun. */
 	struct super_block *sb;
-	struct rw_semaphore sb_lock;	/* keeps sb from going away */
 
 	struct fusewb_mount_opts opts;
 	char subtype[32];
 	dev_t dev;			/* of the super block */
 	struct user_namespace *user_ns;	/* ids on the wire are of it */
 	struct pid_namespace *pid_ns;	/* pids on the wire are of it */
-	struct pid *server_pid;		/* opener of the device */
+	struct pid *server_pid;		/* queue.lock: who answered INIT, before
+					 * that the opener of the device
+					 */
 	kuid_t server_uid;
 	bool server_privileged;		/* it had CAP_SYS_ADMIN in the initial
 					 * user namespace
@@ -119,7 +115,13 @@ struct fusewb_conn {
 	unsigned long nosys[BITS_TO_LONGS(64)];
 
 	atomic64_t attr_version;	/* see struct fusewb_inode */
-	unsigned int deadline_ms;	/* 0: none */
+
+	/*
+	 * Writeback must go on when nothing can be allocated. The reserve is
+	 * the connection's own: a server that hangs uses up nobody else's.
+	 */
+	mempool_t req_reserve;
+	mempool_t spans_reserve;
 
 	struct fusewb_counters counters;
 };
@@ -152,7 +154,7 @@ void fusewb_conn_register(struct fusewb_conn *conn);
 void fusewb_conn_unregister(struct fusewb_conn *conn);
 
 /**
- * fusewb_conn_find() - look a connection up by id
+ * fusewb_conn_find_from() - look a connection up by id
  * @id: the connection with this id, or the first one with a greater id
  *
  * Return: a new reference, NULL if there is none. May sleep.
@@ -185,6 +187,15 @@ int fusewb_conn_wait_ready(struct fusewb_conn *conn);
 
 /** fusewb_conn_send_init() - queue FUSE_INIT. Return: 0 or -ENOMEM. */
 int fusewb_conn_send_init(struct fusewb_conn *conn);
+
+/** fusewb_conn_server_pid() - the server's pid as @ns sees it, 0 if it does not. */
+pid_t fusewb_conn_server_pid(struct fusewb_conn *conn, struct pid_namespace *ns);
+
+/** fusewb_conn_set_server() - the current process is the server. */
+void fusewb_conn_set_server(struct fusewb_conn *conn);
+
+/** fusewb_conn_ready() - INIT was answered, the negotiated fields are set. */
+void fusewb_conn_ready(struct fusewb_conn *conn);
 
 static inline bool fusewb_conn_aborted(const struct fusewb_conn *conn)
 {

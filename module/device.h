@@ -18,13 +18,13 @@ struct fusewb_conn;
  * it, once.
  */
 struct fusewb_dev {
-	struct fusewb_conn *conn;	/* a reference; set once, released */
-	struct list_head node;		/* conn->devs */
+	struct fusewb_conn *conn;	/* a reference, set once */
+	struct list_head node;		/* conn->devs, by its queue.lock */
 	spinlock_t lock;		/* processing, and the state of the
 					 * requests on it
 					 */
 	struct list_head processing[FUSEWB_PROCESSING_BUCKETS];
-	const struct cred *opener_cred;	/* file->f_cred, for the mount */
+	const struct cred *opener_cred;
 	struct pid *opener_pid;
 };
 

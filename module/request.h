@@ -9,9 +9,8 @@
  * still the request's own. What an abandoned answer had created on the server
  * (a lookup count, an open handle) is given back by fusewb_req_orphaned().
  *
- * States: see enum fusewb_req_state. The queue lock of the connection guards
- * the state up to QUEUED, the lock of the device the request was handed to
- * guards it after that.
+ * The queue lock of the connection guards the step from and to QUEUED, the lock
+ * of the device that it was handed to the steps from and to SENT.
  */
 #ifndef FUSEWB_REQUEST_H
 #define FUSEWB_REQUEST_H
@@ -26,10 +25,23 @@
 #include <linux/fuse.h>
 
 struct fusewb_conn;
-struct fusewb_dev;
 
-/* The largest answer beside a payload: statx and friends fit. */
 #define FUSEWB_MAX_ARGS 4
+
+/* Room for the fixed arguments and the answer of most operations. */
+#define FUSEWB_INLINE_ARGS 256
+
+enum fusewb_req_flag {
+	FUSEWB_REQ_F_SENT,		/* handed over once: an INTERRUPT helps */
+	FUSEWB_REQ_F_INTERRUPTED,	/* an INTERRUPT is due or was sent */
+	FUSEWB_REQ_F_LATE,		/* its deadline has been reported */
+};
+
+enum fusewb_req_fate {
+	FUSEWB_FATE_OPEN,
+	FUSEWB_FATE_ENDED,		/* answer or error are final */
+	FUSEWB_FATE_ABANDONED,		/* the waiter left; see orphaned() */
+};
 
 enum fusewb_req_state {
 	FUSEWB_REQ_NEW,		/* being built, nobody else knows it */
@@ -57,18 +69,24 @@ struct fusewb_req {
 	struct list_head link;		/* a queue, or a device's hash */
 	struct list_head interrupt_link;
 	struct fusewb_conn *conn;	/* a reference */
-	struct fusewb_dev *dev;		/* that it was handed to, or NULL */
 	enum fusewb_req_state state;
-	bool background;
-	bool no_reply;			/* the protocol has no answer to it */
-	bool interrupted;		/* an INTERRUPT is due or was sent */
-	bool abandoned;			/* the waiter left */
-	bool ended;			/* end() ran or runs */
+	bool background;		/* nobody waits: conn->queue.background */
+	bool spans_pooled;		/* spans came from the reserve */
+	unsigned long flags;		/* enum fusewb_req_flag, atomic */
 
+	/*
+	 * Who finishes it: the end or the waiter that leaves, whichever is
+	 * first to change this from FUSEWB_FATE_OPEN.
+	 */
+	atomic_t fate;
+	int error;			/* 0 or negative, once ENDED */
+
+	/* The part that is copied to and from user space. */
 	struct fuse_in_header in;
 	struct fuse_out_header out;
+	u8 inline_args[FUSEWB_INLINE_ARGS];
 
-	/* Arguments, one after another, in one buffer of the request. */
+	/* Arguments, one after another: inline_args or memory of their own. */
 	void *in_args;
 	u32 in_args_len;
 	void *out_args;			/* received here */
@@ -100,13 +118,21 @@ struct fusewb_req {
 
 	/**
 	 * @end: runs once, in process context, without locks, when the request
-	 * is DONE: answered (req->out.error, 0 or negative), aborted
-	 * (-ENOTCONN) or abandoned by nobody. It may drop folios and complete
-	 * the work that was waiting. NULL for a request with a waiter.
+	 * is DONE: answered (@error as the server said) or given up
+	 * (-ENOTCONN: aborted, -EIO: malformed answer). The payload of a
+	 * WRITE is gone by then: its folios were dropped at the hand-over.
+	 * NULL for a request with a waiter.
 	 */
 	void (*end)(struct fusewb_req *req, int error);
 	void *private;			/* for @end */
-	struct list_head private_link;	/* for the owner */
+
+	/**
+	 * @orphan: runs instead, once, when the waiter left and the answer came
+	 * after all, without error: to give back what the answer brought. Its
+	 * payload must be private memory then, and is kept. NULL: the request
+	 * layer knows what LOOKUP, OPEN, CREATE and their like bring.
+	 */
+	void (*orphan)(struct fusewb_req *req);
 };
 
 /**
@@ -232,6 +258,15 @@ void fusewb_req_queue_forget(struct fusewb_conn *conn, u64 nodeid, u64 nlookup);
  * reference. @error: 0 or negative.
  */
 void fusewb_req_end(struct fusewb_req *req, int error);
+
+/** fusewb_req_drop_payload() - give the folios back; waits for a copy that is
+ * under way, which is short (see @copying).
+ */
+void fusewb_req_drop_payload(struct fusewb_req *req);
+
+/** fusewb_req_reserve_init() - the mempools of a connection. 0 or -ENOMEM. */
+int fusewb_req_reserve_init(struct fusewb_conn *conn);
+void fusewb_req_reserve_exit(struct fusewb_conn *conn);
 
 int fusewb_req_init_caches(void);
 void fusewb_req_destroy_caches(void);

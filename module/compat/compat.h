@@ -9,5 +9,8 @@
 
 #include <have.h>
 #include "fs.h"
+#include "genetlink.h"
+#include "hrtimer.h"
+#include "splice.h"
 
 #endif

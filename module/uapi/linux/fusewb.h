@@ -114,13 +114,14 @@ enum fusewb_attr_conn {
 					 */
 	FUSEWB_A_CONN_STATE,		/* u32: enum fusewb_conn_state */
 	FUSEWB_A_CONN_WRITEBACK,	/* u32: enum fusewb_writeback */
-	FUSEWB_A_CONN_SERVER_PID,	/* u32: of the opener of the device, in
-					 * the receiver's pid namespace for
-					 * replies, the initial one for
-					 * events; 0: not visible there
+	FUSEWB_A_CONN_SERVER_PID,	/* u32: of the process that answered
+					 * FUSE_INIT, before that of the opener
+					 * of the device; in the receiver's pid
+					 * namespace for replies, the initial
+					 * one for events; 0: not visible there
 					 */
-	FUSEWB_A_CONN_SERVER_UID,	/* u32: its effective uid, initial user
-					 * namespace
+	FUSEWB_A_CONN_SERVER_UID,	/* u32: effective uid of the opener of
+					 * the device, initial user namespace
 					 */
 	FUSEWB_A_CONN_SUBTYPE,		/* string: absent if there is none */
 	FUSEWB_A_CONN_PROTO_MINOR,	/* u32: negotiated; 0 before INIT */

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Completes <linux/splice.h>. */
+#ifndef FUSEWB_COMPAT_SPLICE_H
+#define FUSEWB_COMPAT_SPLICE_H
+
+#include <linux/fs.h>
+#include <linux/splice.h>
+
+#ifndef HAVE_COPY_SPLICE_READ
+/* It takes fresh pages where ->read_iter() copies, as the device's does. */
+#define copy_splice_read generic_file_splice_read
+#endif
+
+#endif

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Connections: their list, their life, their end.
+ */
+#include <linux/cred.h>
+#include <linux/pid_namespace.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/user_namespace.h>
+
+#include "compat/compat.h"
+#include "connection.h"
+#include "device.h"
+#include "netlink.h"
+#include "queue.h"
+#include "request.h"
+#include "waits.h"
+
+/* Guards the list, which is in ascending order of id, and @last_id. */
+static DEFINE_MUTEX(conns_lock);
+static LIST_HEAD(conns);
+static unsigned int nr_conns;
+static u64 last_id;
+
+struct fusewb_conn *fusewb_conn_alloc(const struct fusewb_mount_opts *opts,
+				      struct user_namespace *user_ns,
+				      const struct cred *cred, struct pid *pid)
+{
+	struct fusewb_conn *conn = kzalloc(sizeof(*conn), GFP_KERNEL);
+
+	if (!conn)
+		return ERR_PTR(-ENOMEM);
+	if (fusewb_req_reserve_init(conn)) {
+		fusewb_req_reserve_exit(conn);
+		kfree(conn);
+		return ERR_PTR(-ENOMEM);
+	}
+	kref_init(&conn->ref);
+	INIT_LIST_HEAD(&conn->node);
+	INIT_LIST_HEAD(&conn->devs);
+	init_waitqueue_head(&conn->ready_wait);
+	fusewb_queue_init(&conn->queue);
+	conn->opts = *opts;
+	conn->user_ns = get_user_ns(user_ns);
+	conn->pid_ns = get_pid_ns(task_active_pid_ns(current));
+	conn->server_pid = get_pid(pid);
+	conn->server_uid = cred->euid;
+	conn->server_privileged = cred->user_ns == &init_user_ns &&
+				  cap_raised(cred->cap_effective, CAP_SYS_ADMIN);
+	conn->max_write = PAGE_SIZE;
+	conn->max_read = PAGE_SIZE;
+	/* The version that an answer to the first request can have. */
+	atomic64_set(&conn->attr_version, 1);
+	return conn;
+}
+
+static void free_conn(struct kref *ref)
+{
+	struct fusewb_conn *conn = container_of(ref, struct fusewb_conn, ref);
+
+	fusewb_req_reserve_exit(conn);
+	put_pid(conn->server_pid);
+	put_pid_ns(conn->pid_ns);
+	put_user_ns(conn->user_ns);
+	kfree(conn);
+}
+
+struct fusewb_conn *fusewb_conn_get(struct fusewb_conn *conn)
+{
+	kref_get(&conn->ref);
+	return conn;
+}
+
+void fusewb_conn_put(struct fusewb_conn *conn)
+{
+	kref_put(&conn->ref, free_conn);
+}
+
+void fusewb_conn_register(struct fusewb_conn *conn)
+{
+	mutex_lock(&conns_lock);
+	conn->id = ++last_id;
+	list_add_tail(&conn->node, &conns);
+	nr_conns++;
+	mutex_unlock(&conns_lock);
+	fusewb_netlink_event(conn, FUSEWB_CMD_CONN_ADDED);
+}
+
+void fusewb_conn_unregister(struct fusewb_conn *conn)
+{
+	mutex_lock(&conns_lock);
+	list_del_init(&conn->node);
+	nr_conns--;
+	mutex_unlock(&conns_lock);
+	fusewb_netlink_event(conn, FUSEWB_CMD_CONN_REMOVED);
+}
+
+struct fusewb_conn *fusewb_conn_find_from(u64 id)
+{
+	struct fusewb_conn *conn, *found = NULL;
+
+	mutex_lock(&conns_lock);
+	list_for_each_entry(conn, &conns, node) {
+		if (conn->id >= id) {
+			found = fusewb_conn_get(conn);
+			break;
+		}
+	}
+	mutex_unlock(&conns_lock);
+	return found;
+}
+
+unsigned int fusewb_conn_count(void)
+{
+	return READ_ONCE(nr_conns);
+}
+
+pid_t fusewb_conn_server_pid(struct fusewb_conn *conn, struct pid_namespace *ns)
+{
+	pid_t nr;
+
+	spin_lock(&conn->queue.lock);
+	nr = pid_nr_ns(conn->server_pid, ns);
+	spin_unlock(&conn->queue.lock);
+	return nr;
+}
+
+void fusewb_conn_set_server(struct fusewb_conn *conn)
+{
+	struct pid *pid = get_pid(task_tgid(current));
+
+	spin_lock(&conn->queue.lock);
+	swap(pid, conn->server_pid);
+	spin_unlock(&conn->queue.lock);
+	put_pid(pid);
+}
+
+void fusewb_conn_ready(struct fusewb_conn *conn)
+{
+	bool ready;
+
+	spin_lock(&conn->queue.lock);
+	ready = conn->state == FUSEWB_CONN_INIT;
+	if (ready)
+		/* Pairs with the acquire in fusewb_conn_wait_ready(). */
+		smp_store_release(&conn->state, FUSEWB_CONN_READY);
+	spin_unlock(&conn->queue.lock);
+	if (ready) {
+		wake_up_all(&conn->ready_wait);
+		fusewb_netlink_event(conn, FUSEWB_CMD_CONN_READY);
+	}
+}
+
+int fusewb_conn_wait_ready(struct fusewb_conn *conn)
+{
+	enum fusewb_conn_state state = smp_load_acquire(&conn->state);
+
+	if (unlikely(state == FUSEWB_CONN_INIT) &&
+	    wait_event_state(conn->ready_wait,
+			     (state = smp_load_acquire(&conn->state)) != FUSEWB_CONN_INIT,
+			     FUSEWB_KILLABLE))
+		return -EINTR;
+	return state == FUSEWB_CONN_ABORTED ? -ENOTCONN : 0;
+}
+
+/* What the descriptors of the device still have: sent, not answered. */
+static void take_processing(struct fusewb_conn *conn, struct list_head *ended)
+{
+	struct fusewb_dev *dev;
+	unsigned int i;
+
+	spin_lock(&conn->queue.lock);
+	list_for_each_entry(dev, &conn->devs, node) {
+		spin_lock(&dev->lock);
+		for (i = 0; i < FUSEWB_PROCESSING_BUCKETS; i++)
+			list_splice_tail_init(&dev->processing[i], ended);
+		spin_unlock(&dev->lock);
+	}
+	spin_unlock(&conn->queue.lock);
+}
+
+void fusewb_conn_abort(struct fusewb_conn *conn)
+{
+	struct fusewb_req *req, *next;
+	LIST_HEAD(ended);
+	bool first;
+
+	spin_lock(&conn->queue.lock);
+	first = conn->state != FUSEWB_CONN_ABORTED;
+	WRITE_ONCE(conn->state, FUSEWB_CONN_ABORTED);
+	spin_unlock(&conn->queue.lock);
+	if (!first)
+		return;
+
+	/* From here on the device hands nothing over and takes nothing back. */
+	fusewb_queue_abort(conn);
+	take_processing(conn, &ended);
+	list_for_each_entry_safe(req, next, &ended, link) {
+		list_del_init(&req->link);
+		fusewb_req_end(req, -ENOTCONN);
+	}
+	wake_up_all(&conn->ready_wait);
+}
+
+void fusewb_conn_close(struct fusewb_conn *conn)
+{
+	struct fusewb_args args = { .opcode = FUSE_DESTROY, .nocreds = true };
+	struct fusewb_req *req = NULL;
+
+	/* A server that never answered INIT has nothing to be told. */
+	if (READ_ONCE(conn->state) == FUSEWB_CONN_READY)
+		req = fusewb_req_alloc(conn, &args, 0, GFP_KERNEL);
+	if (req)
+		fusewb_req_queue(req);
+
+	spin_lock(&conn->queue.lock);
+	conn->queue.closing = true;
+	spin_unlock(&conn->queue.lock);
+	wake_up_all(&conn->queue.wait);
+	/* Who still waits for INIT would wait for ever. */
+	if (READ_ONCE(conn->state) == FUSEWB_CONN_INIT)
+		fusewb_conn_abort(conn);
+}

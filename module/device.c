@@ -1,0 +1,581 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * /dev/fusewb.
+ *
+ * A message is copied with page faults off, so that a request is never held up
+ * by the server's memory: a thread that reads into a buffer whose faults are
+ * never resolved would otherwise keep folios busy for ever. If the copy comes
+ * up short, the request goes back to the head of the queue, the buffer is
+ * faulted in, while the thread holds nothing, and the reader tries again; a
+ * bounded number of times. Answers are received the same way. The folios of a
+ * WRITE are dropped as soon as read(2) has copied them.
+ *
+ * splice(2) from the device copies into fresh pages, for what is in the pipe
+ * may stay there for ever and be changed by nobody but its readers.
+ */
+#include <linux/compat.h>
+#include <linux/cred.h>
+#include <linux/file.h>
+#include <linux/hash.h>
+#include <linux/highmem.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/poll.h>
+#include <linux/slab.h>
+#include <linux/splice.h>
+#include <linux/uio.h>
+
+#include "compat/compat.h"
+#include "connection.h"
+#include "device.h"
+#include "queue.h"
+#include "request.h"
+
+/* Marks the interrupt of a request in its unique: uniques are even. */
+#define INTERRUPT_BIT 1ULL
+
+/* How often a buffer that was just faulted in may be found missing again. */
+#define MAX_FAULT_ROUNDS 8
+
+static struct list_head *bucket(struct fusewb_dev *dev, u64 unique)
+{
+	return &dev->processing[hash_64(unique, ilog2(FUSEWB_PROCESSING_BUCKETS))];
+}
+
+/* The connection, published by fusewb_dev_attach(). */
+static struct fusewb_conn *dev_conn(struct fusewb_dev *dev)
+{
+	return smp_load_acquire(&dev->conn);
+}
+
+/* Bytes that one mapping of a folio at @off gives. */
+static size_t mapped_len(struct folio *folio, size_t off, size_t len)
+{
+	if (folio_test_highmem(folio))
+		return min_t(size_t, len, PAGE_SIZE - offset_in_page(off));
+	return len;
+}
+
+/* copy_to_iter() and copy_from_iter(), for which @to_user decides. */
+static size_t copy_span(const struct fusewb_span *span, size_t len,
+			struct iov_iter *iter, bool to_user)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		size_t off = span->off + done;
+		size_t n = mapped_len(span->folio, off, len - done);
+		void *p = kmap_local_folio(span->folio, off);
+		size_t copied = to_user ? copy_to_iter(p, n, iter) :
+					  copy_from_iter(p, n, iter);
+
+		kunmap_local(p);
+		done += copied;
+		if (copied < n)
+			break;
+	}
+	return done;
+}
+
+/* Return: 0, -EFAULT if the buffer was not all there, -EINTR if abandoned. */
+static int copy_out(struct fusewb_req *req, struct iov_iter *to)
+{
+	size_t left = iov_iter_count(to);
+	int err = -EFAULT;
+	unsigned int i;
+
+	mutex_lock(&req->copying);
+	pagefault_disable();
+	if (copy_to_iter(&req->in, sizeof(req->in), to) != sizeof(req->in) ||
+	    copy_to_iter(req->in_args, req->in_args_len, to) != req->in_args_len)
+		goto out;
+	if (req->payload_in && req->payload_len && !req->nr_spans) {
+		err = -EINTR;
+		goto out;
+	}
+	for (i = 0; req->payload_in && i < req->nr_spans; i++) {
+		const struct fusewb_span *span = &req->spans[i];
+
+		if (copy_span(span, span->len, to, true) != span->len)
+			goto out;
+	}
+	err = 0;
+out:
+	pagefault_enable();
+	mutex_unlock(&req->copying);
+	if (err)
+		iov_iter_revert(to, left - iov_iter_count(to));
+	return err;
+}
+
+/* The request is with the server from here on, or ended. */
+static void hand_over(struct fusewb_dev *dev, struct fusewb_req *req)
+{
+	struct fusewb_conn *conn = req->conn;
+	bool aborted;
+
+	if (req->payload_in)
+		fusewb_req_drop_payload(req);
+
+	fusewb_req_get(req);
+	spin_lock(&dev->lock);
+	/* Abort marks the queue first, then empties the lists under this lock. */
+	aborted = READ_ONCE(conn->queue.aborted);
+	if (!aborted) {
+		WRITE_ONCE(req->state, FUSEWB_REQ_SENT);
+		list_add_tail(&req->link, bucket(dev, req->in.unique));
+	}
+	spin_unlock(&dev->lock);
+
+	if (aborted) {
+		fusewb_req_end(req, -ENOTCONN);
+	} else {
+		/* Pairs with the waiter that was interrupted: fusewb_req_call(). */
+		set_bit(FUSEWB_REQ_F_SENT, &req->flags);
+		smp_mb__after_atomic();
+		if (test_bit(FUSEWB_REQ_F_INTERRUPTED, &req->flags))
+			fusewb_queue_interrupt(req);
+	}
+	fusewb_req_put(req);
+}
+
+static ssize_t read_interrupt(u64 unique, struct iov_iter *to)
+{
+	struct {
+		struct fuse_in_header in;
+		struct fuse_interrupt_in arg;
+	} msg = {
+		.in = {
+			.len = sizeof(msg),
+			.opcode = FUSE_INTERRUPT,
+			.unique = unique | INTERRUPT_BIT,
+		},
+		.arg.unique = unique,
+	};
+
+	/* An interrupt is only advice: one that is lost is not repeated. */
+	return copy_to_iter(&msg, sizeof(msg), to) == sizeof(msg) ? sizeof(msg) : -EFAULT;
+}
+
+static ssize_t read_forgets(struct fusewb_conn *conn, struct list_head *forgets,
+			    struct iov_iter *to)
+{
+	struct fuse_in_header in = { .len = sizeof(in) + sizeof(struct fuse_batch_forget_in),
+				     .opcode = FUSE_BATCH_FORGET };
+	struct fuse_batch_forget_in batch = {};
+	struct fusewb_forget *forget, *next;
+	ssize_t ret = -EFAULT;
+
+	list_for_each_entry(forget, forgets, link) {
+		batch.count++;
+		in.len += sizeof(forget->one);
+	}
+	if (copy_to_iter(&in, sizeof(in), to) == sizeof(in) &&
+	    copy_to_iter(&batch, sizeof(batch), to) == sizeof(batch))
+		ret = in.len;
+	list_for_each_entry_safe(forget, next, forgets, link) {
+		if (ret >= 0 && copy_to_iter(&forget->one, sizeof(forget->one), to) !=
+				sizeof(forget->one))
+			ret = -EFAULT;
+		/* Not read means not forgotten. */
+		if (ret < 0)
+			fusewb_req_queue_forget(conn, forget->one.nodeid,
+						forget->one.nlookup);
+		kfree(forget);
+	}
+	return ret;
+}
+
+/* How many forgets a message to a buffer of @room bytes can carry. */
+static unsigned int forgets_fit(size_t room)
+{
+	room -= sizeof(struct fuse_in_header) + sizeof(struct fuse_batch_forget_in);
+	return min_t(size_t, room / sizeof(struct fuse_forget_one), 256);
+}
+
+/*
+ * Return: bytes, -EAGAIN if the request found its way back to the queue or
+ * came to its end and the caller looks for the next.
+ */
+static ssize_t read_request(struct fusewb_dev *dev, struct fusewb_req *req,
+			    struct iov_iter *to, bool *short_copy)
+{
+	size_t len = req->in.len;
+	int err;
+
+	if (iov_iter_count(to) < len) {
+		fusewb_req_end(req, req->in.opcode == FUSE_SETXATTR ? -E2BIG : -EIO);
+		return -EAGAIN;
+	}
+	err = copy_out(req, to);
+	if (!err) {
+		hand_over(dev, req);
+		return len;
+	}
+	if (err == -EFAULT) {
+		*short_copy = true;
+		if (fusewb_queue_requeue(req))
+			return -EAGAIN;
+		err = -ENOTCONN;
+	}
+	fusewb_req_end(req, err);
+	return -EAGAIN;
+}
+
+static ssize_t dev_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct file *file = iocb->ki_filp;
+	struct fusewb_dev *dev = file->private_data;
+	struct fusewb_conn *conn = dev_conn(dev);
+	unsigned int rounds = 0;
+	ssize_t ret;
+
+	if (!conn)
+		return -EPERM;
+	/* Otherwise a request might fit into no buffer, ever. */
+	if (iov_iter_count(to) < max_t(size_t, FUSE_MIN_READ_BUFFER,
+				       sizeof(struct fuse_in_header) +
+				       sizeof(struct fuse_write_in) + conn->max_write))
+		return -EINVAL;
+
+	for (;;) {
+		bool short_copy = false;
+		struct fusewb_req *req;
+		LIST_HEAD(forgets);
+		u64 unique;
+
+		switch (fusewb_queue_next(conn, &req, &unique, &forgets,
+					  forgets_fit(iov_iter_count(to)))) {
+		case FUSEWB_ITEM_END:
+			return -ENODEV;
+		case FUSEWB_ITEM_INTERRUPT:
+			return read_interrupt(unique, to);
+		case FUSEWB_ITEM_FORGETS:
+			return read_forgets(conn, &forgets, to);
+		case FUSEWB_ITEM_REQUEST:
+			ret = read_request(dev, req, to, &short_copy);
+			if (ret != -EAGAIN)
+				return ret;
+			break;
+		case FUSEWB_ITEM_NONE:
+			if (file->f_flags & O_NONBLOCK || iocb->ki_flags & IOCB_NOWAIT)
+				return -EAGAIN;
+			ret = fusewb_queue_wait(conn);
+			if (ret)
+				return ret;
+			break;
+		}
+		if (short_copy && (!user_backed_iter(to) || ++rounds > MAX_FAULT_ROUNDS ||
+				   fault_in_iov_iter_writeable(to, iov_iter_count(to))))
+			return -EFAULT;
+	}
+}
+
+static struct fusewb_req *take_sent(struct fusewb_dev *dev, u64 unique)
+{
+	struct fusewb_req *req, *found = NULL;
+
+	spin_lock(&dev->lock);
+	list_for_each_entry(req, bucket(dev, unique), link) {
+		if (req->in.unique == unique) {
+			list_del_init(&req->link);
+			WRITE_ONCE(req->state, FUSEWB_REQ_ANSWERING);
+			found = req;
+			break;
+		}
+	}
+	spin_unlock(&dev->lock);
+	return found;
+}
+
+/* The answer could not be copied: the request waits on, unless aborted. */
+static bool put_back(struct fusewb_dev *dev, struct fusewb_req *req)
+{
+	bool ok;
+
+	spin_lock(&dev->lock);
+	ok = !READ_ONCE(req->conn->queue.aborted);
+	if (ok) {
+		WRITE_ONCE(req->state, FUSEWB_REQ_SENT);
+		list_add_tail(&req->link, bucket(dev, req->in.unique));
+	}
+	spin_unlock(&dev->lock);
+	return ok;
+}
+
+/* Is an answer with @len bytes after its header one to this request? */
+static bool answer_fits(const struct fusewb_req *req, size_t len, s32 error)
+{
+	if (error)
+		return len == 0;
+	if (!req->payload_in && req->max_spans)
+		return len >= req->out_args_size &&
+		       len - req->out_args_size <= req->payload_len;
+	return req->out_var ? len <= req->out_args_size : len == req->out_args_size;
+}
+
+/* Return: 0 or -EFAULT if the buffer was not all there. */
+static int copy_in(struct fusewb_req *req, struct iov_iter *from, size_t len)
+{
+	size_t left = iov_iter_count(from);
+	size_t fixed = min_t(size_t, len, req->out_args_size);
+	size_t payload = len - fixed;
+	int err = -EFAULT;
+	unsigned int i;
+
+	req->out_args_len = fixed;
+	req->payload_received = payload;
+	mutex_lock(&req->copying);
+	pagefault_disable();
+	if (copy_from_iter(req->out_args, fixed, from) != fixed)
+		goto out;
+	/* A payload that nobody waits for any more has no folios left. */
+	for (i = 0; i < req->nr_spans && payload; i++) {
+		size_t n = min(payload, req->spans[i].len);
+
+		if (copy_span(&req->spans[i], n, from, false) != n)
+			goto out;
+		payload -= n;
+	}
+	err = 0;
+out:
+	pagefault_enable();
+	mutex_unlock(&req->copying);
+	if (err)
+		iov_iter_revert(from, left - iov_iter_count(from));
+	return err;
+}
+
+/* The answer to an INTERRUPT says at most: not now, try again. */
+static int answer_interrupt(struct fusewb_dev *dev, u64 unique, s32 error)
+{
+	struct fusewb_req *req, *found = NULL;
+
+	spin_lock(&dev->lock);
+	list_for_each_entry(req, bucket(dev, unique), link) {
+		if (req->in.unique == unique) {
+			found = fusewb_req_get(req);
+			break;
+		}
+	}
+	spin_unlock(&dev->lock);
+	if (!found)
+		return -ENOENT;
+	if (error == -EAGAIN)
+		fusewb_queue_interrupt(found);
+	fusewb_req_put(found);
+	return 0;
+}
+
+static ssize_t dev_write_iter(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct fusewb_dev *dev = iocb->ki_filp->private_data;
+	struct fusewb_conn *conn = dev_conn(dev);
+	size_t total = iov_iter_count(from);
+	struct fuse_out_header out;
+	unsigned int rounds = 0;
+	struct fusewb_req *req;
+	size_t len;
+	int err;
+
+	if (!conn)
+		return -EPERM;
+	if (total < sizeof(out))
+		return -EINVAL;
+	if (copy_from_iter(&out, sizeof(out), from) != sizeof(out))
+		return -EFAULT;
+	len = total - sizeof(out);
+	/* Errors end at 511: what is above is the kernel's own. */
+	if (out.len != total || out.error > 0 || out.error <= -512)
+		return -EINVAL;
+	/* A notification: none of them is negotiated. */
+	if (!out.unique)
+		return -EINVAL;
+	if (out.unique & INTERRUPT_BIT) {
+		err = answer_interrupt(dev, out.unique & ~INTERRUPT_BIT, out.error);
+		return err ?: total;
+	}
+
+	for (;;) {
+		req = take_sent(dev, out.unique);
+		if (!req)
+			return -ENOENT;
+		if (!answer_fits(req, len, out.error)) {
+			pr_warn_ratelimited("connection %llu: malformed answer of %zu bytes to operation %u\n",
+					    conn->id, len, req->in.opcode);
+			fusewb_req_end(req, -EIO);
+			return -EINVAL;
+		}
+		err = copy_in(req, from, len);
+		if (!err)
+			break;
+		if (!put_back(dev, req)) {
+			fusewb_req_end(req, -ENOTCONN);
+			return -ENOENT;
+		}
+		if (!user_backed_iter(from) || ++rounds > MAX_FAULT_ROUNDS ||
+		    fault_in_iov_iter_readable(from, len))
+			return -EFAULT;
+	}
+	req->out = out;
+	atomic64_inc(&conn->counters.answers);
+	fusewb_req_end(req, out.error);
+	return total;
+}
+
+static __poll_t dev_poll(struct file *file, poll_table *wait)
+{
+	struct fusewb_dev *dev = file->private_data;
+	struct fusewb_conn *conn = dev_conn(dev);
+	__poll_t mask = EPOLLOUT | EPOLLWRNORM;
+
+	if (!conn)
+		return EPOLLERR;
+	poll_wait(file, &conn->queue.wait, wait);
+	if (fusewb_conn_aborted(conn))
+		return EPOLLERR;
+	if (fusewb_queue_readable(conn))
+		mask |= EPOLLIN | EPOLLRDNORM;
+	return mask;
+}
+
+static int dev_fasync(int fd, struct file *file, int on)
+{
+	struct fusewb_dev *dev = file->private_data;
+	struct fusewb_conn *conn = dev_conn(dev);
+
+	return conn ? fasync_helper(fd, file, on, &conn->queue.fasync) : -EPERM;
+}
+
+static int dev_open(struct inode *inode, struct file *file)
+{
+	struct fusewb_dev *dev = kvzalloc(sizeof(*dev), GFP_KERNEL_ACCOUNT);
+	unsigned int i;
+
+	if (!dev)
+		return -ENOMEM;
+	INIT_LIST_HEAD(&dev->node);
+	spin_lock_init(&dev->lock);
+	for (i = 0; i < FUSEWB_PROCESSING_BUCKETS; i++)
+		INIT_LIST_HEAD(&dev->processing[i]);
+	dev->opener_cred = get_cred(file->f_cred);
+	dev->opener_pid = get_pid(task_tgid(current));
+	file->private_data = dev;
+	return 0;
+}
+
+/* What this descriptor was given and did not answer ends with it. */
+static void end_processing(struct fusewb_dev *dev)
+{
+	struct fusewb_req *req, *next;
+	LIST_HEAD(ended);
+	unsigned int i;
+
+	spin_lock(&dev->lock);
+	for (i = 0; i < FUSEWB_PROCESSING_BUCKETS; i++)
+		list_splice_tail_init(&dev->processing[i], &ended);
+	spin_unlock(&dev->lock);
+	list_for_each_entry_safe(req, next, &ended, link) {
+		list_del_init(&req->link);
+		fusewb_req_end(req, -ENOTCONN);
+	}
+}
+
+static int dev_release(struct inode *inode, struct file *file)
+{
+	struct fusewb_dev *dev = file->private_data;
+	struct fusewb_conn *conn = dev->conn;
+	bool last;
+
+	if (conn) {
+		spin_lock(&conn->queue.lock);
+		list_del_init(&dev->node);
+		last = list_empty(&conn->devs);
+		spin_unlock(&conn->queue.lock);
+		/* Nobody can read or answer any more. */
+		if (last)
+			fusewb_conn_abort(conn);
+		end_processing(dev);
+		fusewb_conn_put(conn);
+	}
+	put_cred(dev->opener_cred);
+	put_pid(dev->opener_pid);
+	kvfree(dev);
+	return 0;
+}
+
+int fusewb_dev_attach(struct fusewb_dev *dev, struct fusewb_conn *conn)
+{
+	/* Pairs with dev_conn(). */
+	if (cmpxchg(&dev->conn, NULL, fusewb_conn_get(conn))) {
+		fusewb_conn_put(conn);
+		return -EBUSY;
+	}
+	spin_lock(&conn->queue.lock);
+	list_add_tail(&dev->node, &conn->devs);
+	spin_unlock(&conn->queue.lock);
+	return 0;
+}
+
+static long dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct fusewb_dev *dev = file->private_data;
+	struct fusewb_conn *conn = NULL;
+	struct fusewb_dev *from;
+	struct file *other;
+	int err = -EINVAL;
+	u32 fd;
+
+	if (cmd != FUSE_DEV_IOC_CLONE)
+		return -ENOTTY;
+	if (get_user(fd, (u32 __user *)arg))
+		return -EFAULT;
+	other = fget(fd);
+	if (!other)
+		return -EBADF;
+	from = fusewb_dev_from_file(other);
+	/* A descriptor that was opened in another namespace says nothing here. */
+	if (from && other->f_cred->user_ns == file->f_cred->user_ns)
+		conn = dev_conn(from);
+	if (conn)
+		err = fusewb_dev_attach(dev, conn);
+	fput(other);
+	return err;
+}
+
+static const struct file_operations dev_fops = {
+	.owner = THIS_MODULE,
+	.open = dev_open,
+	.release = dev_release,
+	.read_iter = dev_read_iter,
+	.write_iter = dev_write_iter,
+	.splice_read = copy_splice_read,
+	.splice_write = iter_file_splice_write,
+	.poll = dev_poll,
+	.fasync = dev_fasync,
+	.unlocked_ioctl = dev_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+	.llseek = noop_llseek,
+};
+
+struct fusewb_dev *fusewb_dev_from_file(struct file *file)
+{
+	return file->f_op == &dev_fops ? file->private_data : NULL;
+}
+
+static struct miscdevice miscdev = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = FUSEWB_DEV_NAME,
+	.mode = 0666,
+	.fops = &dev_fops,
+};
+
+int fusewb_dev_register(void)
+{
+	return misc_register(&miscdev);
+}
+
+void fusewb_dev_unregister(void)
+{
+	misc_deregister(&miscdev);
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The queue between those who make requests and the server's read(2). */
+#ifndef FUSEWB_QUEUE_H
+#define FUSEWB_QUEUE_H
+
+#include <linux/types.h>
+
+struct fusewb_conn;
+struct fusewb_queue;
+struct fusewb_req;
+struct iov_iter;
+
+void fusewb_queue_init(struct fusewb_queue *q);
+
+/**
+ * fusewb_queue_add() - append a request; it takes over the caller's reference
+ * Return: 0, or -ENOTCONN when aborted or closing (the reference stays).
+ */
+int fusewb_queue_add(struct fusewb_conn *conn, struct fusewb_req *req);
+
+/**
+ * fusewb_queue_recall() - take a request back that was not handed over
+ * Return: true if it was QUEUED; the queue's reference is the caller's then.
+ */
+bool fusewb_queue_recall(struct fusewb_req *req);
+
+/** fusewb_queue_interrupt() - have an INTERRUPT read for a request. */
+void fusewb_queue_interrupt(struct fusewb_req *req);
+
+/** fusewb_queue_forget_interrupt() - the request ended. */
+void fusewb_queue_forget_interrupt(struct fusewb_req *req);
+
+/** fusewb_queue_background_done() - one less with the server. */
+void fusewb_queue_background_done(struct fusewb_conn *conn);
+
+/** fusewb_queue_requeue() - the hand-over did not work out: to the head.
+ * Return: false when aborted meanwhile; the request is the caller's to end.
+ */
+bool fusewb_queue_requeue(struct fusewb_req *req);
+
+/** fusewb_queue_readable() - is there something to read, or an end? */
+bool fusewb_queue_readable(struct fusewb_conn *conn);
+
+enum fusewb_queue_item {
+	FUSEWB_ITEM_NONE,	/* nothing now */
+	FUSEWB_ITEM_END,	/* nothing ever again */
+	FUSEWB_ITEM_REQUEST,	/* *req is COPYING, the caller's to finish */
+	FUSEWB_ITEM_INTERRUPT,	/* of the request with *unique */
+	FUSEWB_ITEM_FORGETS,	/* *forgets is a list of struct fusewb_forget */
+};
+
+struct fusewb_forget {
+	struct list_head link;
+	struct fuse_forget_one one;
+};
+
+enum fusewb_queue_item fusewb_queue_next(struct fusewb_conn *conn,
+					 struct fusewb_req **req, u64 *unique,
+					 struct list_head *forgets,
+					 unsigned int max_forgets);
+
+/** fusewb_queue_abort() - ends what is queued, wakes the readers. */
+void fusewb_queue_abort(struct fusewb_conn *conn);
+
+/** fusewb_queue_wait() - a reader waits; interruptible, exclusive.
+ * Return: 0 or -ERESTARTSYS.
+ */
+int fusewb_queue_wait(struct fusewb_conn *conn);
+
+#endif

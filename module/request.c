@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Requests: memory, waiting, leaving, ending. request.h says who owns what.
+ */
+#include <linux/cred.h>
+#include <linux/pid_namespace.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/user_namespace.h>
+
+#include "compat/compat.h"
+#include "connection.h"
+#include "deadline.h"
+#include "queue.h"
+#include "request.h"
+#include "waits.h"
+
+static struct kmem_cache *req_cache;
+
+/* Two WRITEs of a connection can be built when nothing can be allocated. */
+#define RESERVE 2
+
+int fusewb_req_reserve_init(struct fusewb_conn *conn)
+{
+	int err;
+
+	err = mempool_init_slab_pool(&conn->req_reserve, RESERVE, req_cache);
+	if (err)
+		return err;
+	return mempool_init_kmalloc_pool(&conn->spans_reserve, RESERVE,
+					 FUSEWB_WRITEBACK_SPANS * sizeof(struct fusewb_span));
+}
+
+void fusewb_req_reserve_exit(struct fusewb_conn *conn)
+{
+	mempool_exit(&conn->req_reserve);
+	mempool_exit(&conn->spans_reserve);
+}
+
+/* Arguments of the message and room for those of the answer, in one piece. */
+static int set_args(struct fusewb_req *req, const struct fusewb_args *args, gfp_t gfp)
+{
+	size_t in_size = 0, out_size = 0, out_off;
+	unsigned int i;
+	u8 *p;
+
+	for (i = 0; i < args->nr_in; i++)
+		in_size += args->in[i].len;
+	for (i = 0; i < args->nr_out; i++)
+		out_size += args->out[i].len;
+	out_off = ALIGN(in_size, sizeof(u64));
+
+	p = req->inline_args;
+	if (out_off + out_size > FUSEWB_INLINE_ARGS) {
+		p = kvmalloc(out_off + out_size, gfp);
+		if (!p)
+			return -ENOMEM;
+	}
+	req->in_args = p;
+	req->in_args_len = in_size;
+	req->out_args = p + out_off;
+	req->out_args_size = out_size;
+	for (i = 0; i < args->nr_in; i++) {
+		memcpy(p, args->in[i].data, args->in[i].len);
+		p += args->in[i].len;
+	}
+	req->out_var = args->out_var;
+	req->in.opcode = args->opcode;
+	req->in.nodeid = args->nodeid;
+	return 0;
+}
+
+static void init_req(struct fusewb_req *req, struct fusewb_conn *conn)
+{
+	memset(req, 0, sizeof(*req));
+	kref_init(&req->ref);
+	INIT_LIST_HEAD(&req->link);
+	INIT_LIST_HEAD(&req->interrupt_link);
+	req->conn = fusewb_conn_get(conn);
+	mutex_init(&req->copying);
+	init_waitqueue_head(&req->wait);
+	fusewb_deadline_init(req);
+}
+
+struct fusewb_req *fusewb_req_alloc(struct fusewb_conn *conn,
+				    const struct fusewb_args *args,
+				    unsigned int max_spans, gfp_t gfp)
+{
+	struct fusewb_req *req = kmem_cache_alloc(req_cache, gfp);
+
+	if (!req)
+		return NULL;
+	init_req(req, conn);
+	if (set_args(req, args, gfp))
+		goto fail;
+	if (max_spans) {
+		req->spans = kvmalloc_array(max_spans, sizeof(*req->spans), gfp);
+		if (!req->spans)
+			goto fail;
+		req->max_spans = max_spans;
+	}
+	if (!args->nocreds)
+		fusewb_req_set_creds(req);
+	return req;
+fail:
+	fusewb_req_put(req);
+	return NULL;
+}
+
+struct fusewb_req *fusewb_req_alloc_writeback(struct fusewb_conn *conn,
+					      const struct fusewb_args *args,
+					      unsigned int max_spans)
+{
+	struct fusewb_req *req = mempool_alloc(&conn->req_reserve, GFP_NOFS);
+
+	init_req(req, conn);
+	req->spans = kmalloc_array(max_spans, sizeof(*req->spans),
+				   GFP_NOFS | __GFP_NORETRY | __GFP_NOWARN);
+	if (!req->spans) {
+		req->spans = mempool_alloc(&conn->spans_reserve, GFP_NOFS);
+		req->spans_pooled = true;
+	}
+	req->max_spans = max_spans;
+	/* The arguments of a WRITE fit in line: nothing is allocated here. */
+	WARN_ON_ONCE(set_args(req, args, GFP_NOFS));
+	return req;
+}
+
+struct fusewb_req *fusewb_req_get(struct fusewb_req *req)
+{
+	kref_get(&req->ref);
+	return req;
+}
+
+static void drop_spans(struct fusewb_req *req)
+{
+	unsigned int i;
+
+	for (i = 0; i < req->nr_spans; i++)
+		folio_put(req->spans[i].folio);
+	req->nr_spans = 0;
+}
+
+static void free_req(struct kref *ref)
+{
+	struct fusewb_req *req = container_of(ref, struct fusewb_req, ref);
+	struct fusewb_conn *conn = req->conn;
+
+	drop_spans(req);
+	if (req->spans_pooled)
+		mempool_free(req->spans, &conn->spans_reserve);
+	else
+		kvfree(req->spans);
+	if (req->in_args != req->inline_args)
+		kvfree(req->in_args);
+	mutex_destroy(&req->copying);
+	mempool_free(req, &conn->req_reserve);
+	fusewb_conn_put(conn);
+}
+
+void fusewb_req_put(struct fusewb_req *req)
+{
+	kref_put(&req->ref, free_req);
+}
+
+void fusewb_req_drop_payload(struct fusewb_req *req)
+{
+	mutex_lock(&req->copying);
+	drop_spans(req);
+	mutex_unlock(&req->copying);
+}
+
+void fusewb_req_add_span(struct fusewb_req *req, struct folio *folio,
+			 size_t off, size_t len)
+{
+	struct fusewb_span *span = &req->spans[req->nr_spans];
+
+	if (WARN_ON_ONCE(req->nr_spans >= req->max_spans))
+		return;
+	folio_get(folio);
+	span->folio = folio;
+	span->off = off;
+	span->len = len;
+	req->nr_spans++;
+	req->payload_len += len;
+}
+
+int fusewb_req_alloc_payload(struct fusewb_req *req, size_t len, gfp_t gfp)
+{
+	while (len) {
+		unsigned int order = 0;
+		struct folio *folio = NULL;
+		size_t n;
+
+		/* Larger pieces are cheaper, but never worth waiting for. */
+		if (len >= PAGE_SIZE)
+			order = min_t(unsigned int, ilog2(len >> PAGE_SHIFT),
+				      PAGE_ALLOC_COSTLY_ORDER);
+		if (order)
+			folio = folio_alloc(gfp | __GFP_NORETRY | __GFP_NOWARN, order);
+		if (!folio)
+			folio = folio_alloc(gfp, 0);
+		if (!folio)
+			return -ENOMEM;
+		n = min(len, folio_size(folio));
+		fusewb_req_add_span(req, folio, 0, n);
+		folio_put(folio);
+		len -= n;
+	}
+	return 0;
+}
+
+void fusewb_req_set_creds(struct fusewb_req *req)
+{
+	struct fusewb_conn *conn = req->conn;
+
+	req->in.uid = from_kuid_munged(conn->user_ns, current_fsuid());
+	req->in.gid = from_kgid_munged(conn->user_ns, current_fsgid());
+	req->in.pid = pid_nr_ns(task_pid(current), conn->pid_ns);
+}
+
+/* Start the clock and queue. On error the request was not queued. */
+static int submit(struct fusewb_req *req)
+{
+	struct fusewb_counters *counters = &req->conn->counters;
+	int err;
+
+	req->in.len = sizeof(req->in) + req->in_args_len +
+		      (req->payload_in ? req->payload_len : 0);
+	atomic64_inc(&counters->requests);
+	atomic64_inc(&counters->waiting);
+	fusewb_deadline_start(req);
+	err = fusewb_queue_add(req->conn, req);
+	if (err) {
+		fusewb_deadline_stop(req);
+		atomic64_dec(&counters->waiting);
+	}
+	return err;
+}
+
+void fusewb_req_queue(struct fusewb_req *req)
+{
+	int err;
+
+	req->background = true;
+	err = submit(req);
+	if (!err)
+		return;
+	req->error = err;
+	atomic_set(&req->fate, FUSEWB_FATE_ENDED);
+	WRITE_ONCE(req->state, FUSEWB_REQ_DONE);
+	if (req->end)
+		req->end(req, err);
+	fusewb_req_put(req);
+}
+
+static void forget_after_release(struct fusewb_req *req, int error)
+{
+	fusewb_req_queue_forget(req->conn, req->in.nodeid, 1);
+}
+
+static void release_orphan(struct fusewb_req *req, u64 nodeid,
+			   const struct fuse_open_out *open, bool forget)
+{
+	struct fuse_release_in in = { .fh = open->fh };
+	struct fusewb_args args = {
+		.opcode = req->in.opcode == FUSE_OPENDIR ? FUSE_RELEASEDIR : FUSE_RELEASE,
+		.nodeid = nodeid,
+		.in = { { &in, sizeof(in) } },
+		.nr_in = 1,
+		.nocreds = true,
+	};
+	struct fusewb_req *release;
+
+	release = fusewb_req_alloc(req->conn, &args, 0, GFP_NOFS | __GFP_NOFAIL);
+	if (forget)
+		release->end = forget_after_release;
+	fusewb_req_queue(release);
+}
+
+/* Nobody took the answer: give back what it brought. */
+static void orphaned(struct fusewb_req *req)
+{
+	const struct fuse_entry_out *entry = req->out_args;
+
+	if (req->orphan) {
+		req->orphan(req);
+		return;
+	}
+	switch (req->in.opcode) {
+	case FUSE_OPEN:
+	case FUSE_OPENDIR:
+		release_orphan(req, req->in.nodeid, req->out_args, false);
+		break;
+	case FUSE_CREATE:
+		if (entry->nodeid)
+			release_orphan(req, entry->nodeid, req->out_args + sizeof(*entry),
+				       true);
+		break;
+	case FUSE_LOOKUP:
+	case FUSE_MKNOD:
+	case FUSE_MKDIR:
+	case FUSE_SYMLINK:
+	case FUSE_LINK:
+		if (entry->nodeid)
+			fusewb_req_queue_forget(req->conn, entry->nodeid, 1);
+		break;
+	}
+}
+
+void fusewb_req_end(struct fusewb_req *req, int error)
+{
+	struct fusewb_conn *conn = req->conn;
+	int fate;
+
+	fusewb_deadline_stop(req);
+	atomic64_dec(&conn->counters.waiting);
+	if (req->background)
+		fusewb_queue_background_done(conn);
+
+	req->error = error;
+	WRITE_ONCE(req->state, FUSEWB_REQ_DONE);
+	/* Orders the answer before it, for whoever sees the fate. */
+	fate = atomic_xchg(&req->fate, FUSEWB_FATE_ENDED);
+	if (test_bit(FUSEWB_REQ_F_INTERRUPTED, &req->flags))
+		fusewb_queue_forget_interrupt(req);
+
+	if (fate == FUSEWB_FATE_ABANDONED) {
+		if (!error)
+			orphaned(req);
+	} else if (req->end) {
+		req->end(req, error);
+	} else {
+		wake_up(&req->wait);
+	}
+	fusewb_req_put(req);
+}
+
+static bool ended(struct fusewb_req *req)
+{
+	return atomic_read_acquire(&req->fate) == FUSEWB_FATE_ENDED;
+}
+
+/* The waiter was killed. Return: -EINTR, or what the end said just before. */
+static int leave(struct fusewb_req *req)
+{
+	if (fusewb_queue_recall(req)) {
+		fusewb_deadline_stop(req);
+		atomic64_dec(&req->conn->counters.waiting);
+		fusewb_req_put(req);
+		return -EINTR;
+	}
+	if (atomic_cmpxchg(&req->fate, FUSEWB_FATE_OPEN, FUSEWB_FATE_ABANDONED) ==
+	    FUSEWB_FATE_ENDED)
+		return req->error;
+	if (!req->orphan)
+		fusewb_req_drop_payload(req);
+	return -EINTR;
+}
+
+int fusewb_req_call(struct fusewb_req *req)
+{
+	int err;
+
+	err = fusewb_conn_wait_ready(req->conn);
+	if (err)
+		return err;
+	fusewb_req_get(req);
+	err = submit(req);
+	if (err) {
+		fusewb_req_put(req);
+		return err;
+	}
+	if (!wait_event_state(req->wait, ended(req), FUSEWB_INTERRUPTIBLE))
+		return req->error;
+
+	/* The server decides what a signal means for a request that it has. */
+	set_bit(FUSEWB_REQ_F_INTERRUPTED, &req->flags);
+	/* Pairs with the hand-over, which marks SENT, then looks here. */
+	smp_mb__after_atomic();
+	if (test_bit(FUSEWB_REQ_F_SENT, &req->flags))
+		fusewb_queue_interrupt(req);
+	if (!wait_event_state(req->wait, ended(req), FUSEWB_KILLABLE))
+		return req->error;
+	return leave(req);
+}
+
+int fusewb_call(struct fusewb_conn *conn, struct fusewb_args *args)
+{
+	struct fusewb_req *req = fusewb_req_alloc(conn, args, 0, GFP_KERNEL);
+	unsigned int i;
+	size_t left;
+	u8 *p;
+	int err;
+
+	if (!req)
+		return -ENOMEM;
+	err = fusewb_req_call(req);
+	if (!err) {
+		p = req->out_args;
+		left = req->out_args_len;
+		for (i = 0; i < args->nr_out; i++) {
+			size_t n = min_t(size_t, left, args->out[i].len);
+
+			memcpy(args->out[i].data, p, n);
+			args->out_len = n;
+			p += n;
+			left -= n;
+		}
+	}
+	fusewb_req_put(req);
+	return err;
+}
+
+int fusewb_req_init_caches(void)
+{
+	/* What the device copies: both headers and the arguments in line. */
+	req_cache = kmem_cache_create_usercopy("fusewb_req", sizeof(struct fusewb_req), 0,
+					       SLAB_ACCOUNT, offsetof(struct fusewb_req, in),
+					       offsetofend(struct fusewb_req, inline_args) -
+					       offsetof(struct fusewb_req, in), NULL);
+	return req_cache ? 0 : -ENOMEM;
+}
+
+void fusewb_req_destroy_caches(void)
+{
+	kmem_cache_destroy(req_cache);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * How this module waits for a server: the states for wait_event_state().
+ *
+ * A server may never answer, so every wait can be ended by SIGKILL and none
+ * keeps the freezer, and with it suspend, from its work.
+ */
+#ifndef FUSEWB_WAITS_H
+#define FUSEWB_WAITS_H
+
+#include <linux/sched.h>
+#include <linux/wait.h>
+
+#define FUSEWB_KILLABLE		(TASK_KILLABLE | TASK_FREEZABLE)
+#define FUSEWB_INTERRUPTIBLE	(TASK_INTERRUPTIBLE | TASK_FREEZABLE)
+
+#endif
