@@ -142,7 +142,7 @@ void fusewb_conn_ready(struct fusewb_conn *conn)
 	spin_lock(&conn->queue.lock);
 	ready = conn->state == FUSEWB_CONN_INIT;
 	if (ready)
-		/* Pairs with the acquire in fusewb_conn_wait_ready(). */
+		/* Pairs with conn_state(). */
 		smp_store_release(&conn->state, FUSEWB_CONN_READY);
 	spin_unlock(&conn->queue.lock);
 	if (ready) {
@@ -151,16 +151,19 @@ void fusewb_conn_ready(struct fusewb_conn *conn)
 	}
 }
 
+static enum fusewb_conn_state conn_state(struct fusewb_conn *conn)
+{
+	/* Pairs with fusewb_conn_ready(): READY comes after what was negotiated. */
+	return smp_load_acquire(&conn->state);
+}
+
 int fusewb_conn_wait_ready(struct fusewb_conn *conn)
 {
-	enum fusewb_conn_state state = smp_load_acquire(&conn->state);
-
-	if (unlikely(state == FUSEWB_CONN_INIT) &&
-	    wait_event_state(conn->ready_wait,
-			     (state = smp_load_acquire(&conn->state)) != FUSEWB_CONN_INIT,
+	if (unlikely(conn_state(conn) == FUSEWB_CONN_INIT) &&
+	    wait_event_state(conn->ready_wait, conn_state(conn) != FUSEWB_CONN_INIT,
 			     FUSEWB_KILLABLE))
 		return -EINTR;
-	return state == FUSEWB_CONN_ABORTED ? -ENOTCONN : 0;
+	return fusewb_conn_aborted(conn) ? -ENOTCONN : 0;
 }
 
 /* What the descriptors of the device still have: sent, not answered. */

@@ -42,9 +42,9 @@ static struct list_head *bucket(struct fusewb_dev *dev, u64 unique)
 	return &dev->processing[hash_64(unique, ilog2(FUSEWB_PROCESSING_BUCKETS))];
 }
 
-/* The connection, published by fusewb_dev_attach(). */
 static struct fusewb_conn *dev_conn(struct fusewb_dev *dev)
 {
+	/* Pairs with the exchange in fusewb_dev_attach(). */
 	return smp_load_acquire(&dev->conn);
 }
 
@@ -130,8 +130,8 @@ static void hand_over(struct fusewb_dev *dev, struct fusewb_req *req)
 	if (aborted) {
 		fusewb_req_end(req, -ENOTCONN);
 	} else {
-		/* Pairs with the waiter that was interrupted: fusewb_req_call(). */
 		set_bit(FUSEWB_REQ_F_SENT, &req->flags);
+		/* Pairs with the waiter that was interrupted: fusewb_req_call(). */
 		smp_mb__after_atomic();
 		if (test_bit(FUSEWB_REQ_F_INTERRUPTED, &req->flags))
 			fusewb_queue_interrupt(req);
