@@ -87,7 +87,7 @@ struct fusewb_conn {
 	struct super_block *sb;
 
 	struct fusewb_mount_opts opts;
-	char subtype[32];
+	char subtype[256];		/* empty: none */
 	dev_t dev;			/* of the super block */
 	struct user_namespace *user_ns;	/* ids on the wire are of it */
 	struct pid_namespace *pid_ns;	/* pids on the wire are of it */

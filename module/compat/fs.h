@@ -12,4 +12,21 @@
 #define nop_mnt_idmap init_user_ns
 #endif
 
+#ifndef HAVE_SET_DEFAULT_D_OP
+static inline void set_default_d_op(struct super_block *sb,
+				    const struct dentry_operations *ops)
+{
+	sb->s_d_op = ops;
+}
+#endif
+
+#ifndef HAVE_INODE_JUST_DROP
+#define inode_just_drop generic_delete_inode
+#endif
+
+/* Says to sync(2) what older kernels cannot be told. */
+#ifndef SB_I_NO_DATA_INTEGRITY
+#define SB_I_NO_DATA_INTEGRITY 0
+#endif
+
 #endif
