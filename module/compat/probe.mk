@@ -46,12 +46,12 @@ $(probe-results): $(have-dir)/%.probe: $(src)/compat/probe/%.c FORCE
 probe-said = grep -q define $(have-dir)/$(1).probe
 filechk_have = \
 	if ! $(call probe-said,self_pass); then \
-		echo "fusewb: the headers of kernel $(KERNELRELEASE) do not compile with $(CC):" \
+		echo "fusewb: the headers of kernel $(KERNELRELEASE) do not compile with $(strip $(CC)):" \
 			"install the matching headers and compiler" \
 			"($$(grep -m1 -i error $(have-dir)/self_pass.log))" >&2; \
 		exit 1; \
 	elif $(call probe-said,self_fail); then \
-		echo "fusewb: $(CC) accepts wrong types, so it cannot tell what kernel $(KERNELRELEASE) offers:" \
+		echo "fusewb: $(strip $(CC)) accepts wrong types, so it cannot tell what kernel $(KERNELRELEASE) offers:" \
 			"use the compiler that built the kernel" >&2; \
 		exit 1; \
 	elif ! $(call probe-said,kernel_range); then \
