@@ -283,10 +283,6 @@ static void orphaned(struct fusewb_req *req)
 {
 	const struct fuse_entry_out *entry = req->out_args;
 
-	if (req->orphan) {
-		req->orphan(req);
-		return;
-	}
 	switch (req->in.opcode) {
 	case FUSE_OPEN:
 	case FUSE_OPENDIR:
@@ -314,7 +310,6 @@ void fusewb_req_end(struct fusewb_req *req, int error)
 	int fate;
 
 	fusewb_deadline_stop(req);
-	atomic64_dec(&conn->counters.waiting);
 	if (req->background)
 		fusewb_queue_background_done(conn);
 
@@ -326,13 +321,17 @@ void fusewb_req_end(struct fusewb_req *req, int error)
 		fusewb_queue_forget_interrupt(req);
 
 	if (fate == FUSEWB_FATE_ABANDONED) {
-		if (!error)
+		if (req->orphan)
+			req->orphan(req);
+		else if (!error)
 			orphaned(req);
 	} else if (req->end) {
 		req->end(req, error);
 	} else {
 		wake_up(&req->wait);
 	}
+	/* Not before: an unmount takes zero for no inode held by a request. */
+	atomic64_dec(&conn->counters.waiting);
 	fusewb_req_put(req);
 }
 
@@ -353,6 +352,7 @@ static int leave(struct fusewb_req *req)
 	if (atomic_cmpxchg(&req->fate, FUSEWB_FATE_OPEN, FUSEWB_FATE_ABANDONED) ==
 	    FUSEWB_FATE_ENDED)
 		return req->error;
+	req->left = true;
 	if (!req->orphan)
 		fusewb_req_drop_payload(req);
 	return -EINTR;

@@ -24,7 +24,11 @@
 #include <linux/wait.h>
 #include <linux/fuse.h>
 
+#include "inflight.h"
+
 struct fusewb_conn;
+struct fusewb_handle;
+struct inode;
 
 #define FUSEWB_MAX_ARGS 4
 
@@ -64,6 +68,22 @@ struct fusewb_span {
 	size_t len;
 };
 
+/**
+ * struct fusewb_io - what a READ or WRITE of file data keeps until its end
+ * @range: WRITE: the bytes that are reserved
+ * @inode: pinned, see fusewb_put_inode_later()
+ * @handle: a reference
+ * @nr_pages: WRITE: what it is charged with as WB_WRITEBACK
+ *
+ * It is a part of the request, for writeback must not need more memory.
+ */
+struct fusewb_io {
+	struct fusewb_range range;
+	struct inode *inode;
+	struct fusewb_handle *handle;
+	long nr_pages;
+};
+
 struct fusewb_req {
 	struct kref ref;
 	struct list_head link;		/* a queue, or a device's hash */
@@ -72,6 +92,9 @@ struct fusewb_req {
 	enum fusewb_req_state state;
 	bool background;		/* nobody waits: conn->queue.background */
 	bool spans_pooled;		/* spans came from the reserve */
+	bool left;			/* the waiter's own: it left, the server
+					 * has the request and @orphan follows
+					 */
 	unsigned long flags;		/* enum fusewb_req_flag, atomic */
 
 	/*
@@ -125,12 +148,15 @@ struct fusewb_req {
 	 */
 	void (*end)(struct fusewb_req *req, int error);
 	void *private;			/* for @end */
+	struct fusewb_io io;		/* for READ and WRITE */
 
 	/**
-	 * @orphan: runs instead, once, when the waiter left and the answer came
-	 * after all, without error: to give back what the answer brought. Its
-	 * payload must be private memory then, and is kept. NULL: the request
-	 * layer knows what LOOKUP, OPEN, CREATE and their like bring.
+	 * @orphan: runs instead, once, when the waiter left (@left is set, so
+	 * not if the request could be recalled) and the end came after all, with
+	 * @error as the waiter would have seen it: to give back what the answer
+	 * brought and the request kept. Its payload must be private memory then,
+	 * and is kept. NULL: the request layer knows what LOOKUP, OPEN, CREATE
+	 * and their like bring.
 	 */
 	void (*orphan)(struct fusewb_req *req);
 };
