@@ -9,6 +9,7 @@
 #include "connection.h"
 #include "init.h"
 #include "request.h"
+#include "super.h"
 
 /*
  * Up to 7.35 the request ends after @flags; <linux/fuse.h> may describe a
@@ -92,6 +93,7 @@ static void init_end(struct fusewb_req *req, int error)
 		return;
 	}
 	take_over(conn, &out);
+	fusewb_super_negotiated(conn);
 	fusewb_conn_set_server(conn);
 	fusewb_conn_ready(conn);
 }

@@ -302,6 +302,15 @@ static int setup_bdi(struct super_block *sb)
 	return bdi_set_max_ratio(sb->s_bdi, 1);
 }
 
+void fusewb_super_negotiated(struct fusewb_conn *conn)
+{
+	struct super_block *sb = conn->sb;
+
+	sb->s_time_gran = conn->time_gran;
+	sb->s_bdi->ra_pages = min_t(unsigned long, sb->s_bdi->ra_pages,
+				    conn->max_readahead >> PAGE_SHIFT);
+}
+
 static int make_root(struct super_block *sb, umode_t mode)
 {
 	const struct fuse_attr attr = {

@@ -3,7 +3,8 @@
  * How this module waits for a server: the states for wait_event_state().
  *
  * A server may never answer, so every wait can be ended by SIGKILL and none
- * keeps the freezer, and with it suspend, from its work.
+ * keeps the freezer, and with it suspend, from its work. Inode locks are held
+ * over most of them, which lockdep wants to be told.
  */
 #ifndef FUSEWB_WAITS_H
 #define FUSEWB_WAITS_H
@@ -11,7 +12,7 @@
 #include <linux/sched.h>
 #include <linux/wait.h>
 
-#define FUSEWB_KILLABLE		(TASK_KILLABLE | TASK_FREEZABLE)
-#define FUSEWB_INTERRUPTIBLE	(TASK_INTERRUPTIBLE | TASK_FREEZABLE)
+#define FUSEWB_KILLABLE		(TASK_KILLABLE | TASK_FREEZABLE_UNSAFE)
+#define FUSEWB_INTERRUPTIBLE	(TASK_INTERRUPTIBLE | TASK_FREEZABLE_UNSAFE)
 
 #endif
