@@ -114,7 +114,7 @@ Status run(const Request &request) {
         return point.failure();
     if (request.fake)
         return std::monostate{};
-    const Result<int> device = open_device();
+    const Result<int> device = open_device(account.value().user);
     if (!device)
         return device.failure();
     ServerProcess server;

@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -95,8 +96,16 @@ bool kernel_in_range(const std::string &release) {
     return version >= oldest_kernel && version <= newest_kernel;
 }
 
-int open_above_stdio() {
+int open_above_stdio(uid_t user) {
+    const uid_t caller = geteuid();
+    if (seteuid(user) != 0)
+        return -1;
     const int fd = open(device_path, O_RDWR | O_CLOEXEC);
+    const int open_error = errno;
+    // Root may always go back to itself; to go on as another user would be a hidden fault.
+    if (seteuid(caller) != 0)
+        std::abort();
+    errno = open_error;
     if (fd < 0 || fd > STDERR_FILENO)
         return fd;
     // The server may reopen 0 to 2, so the number it is told must lie above them.
@@ -171,12 +180,12 @@ Failure explain_missing_module(const ModuleFacts &facts) {
                    "run: udevadm trigger --name-match=fusewb");
 }
 
-Result<int> open_device() {
+Result<int> open_device(uid_t user) {
     auto missing = [] { return errno == ENOENT || errno == ENODEV || errno == ENXIO; };
-    int fd = open_above_stdio();
+    int fd = open_above_stdio(user);
     if (fd < 0 && missing()) {
         const ModuleFacts facts = load_module();
-        fd = open_above_stdio();
+        fd = open_above_stdio(user);
         if (fd < 0 && missing())
             return explain_missing_module(facts);
     }
@@ -184,7 +193,7 @@ Result<int> open_device() {
         return fd;
     if (errno == EACCES || errno == EPERM)
         return Failure{ExitCode::usage, std::string("no permission to open ") + device_path,
-                       "mount as root"};
+                       "check its mode: ls -l /dev/fusewb"};
     return Failure{ExitCode::system,
                    std::string("cannot open ") + device_path + ": " + std::strerror(errno),
                    "see: dmesg"};

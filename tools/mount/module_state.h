@@ -4,6 +4,8 @@
 
 #include "mount/failure.h"
 
+#include <sys/types.h>
+
 #include <string>
 
 namespace fusewb {
@@ -26,8 +28,9 @@ ModuleFacts load_module();
 // Why the device is missing although load_module() was tried. Always ExitCode::mount_failure.
 Failure explain_missing_module(const ModuleFacts &facts);
 
-// Opens the device, after loading the module if need be. Returns a close-on-exec descriptor above
-// 2 that the caller owns.
-Result<int> open_device();
+// Opens the device with the effective id `user`, after loading the module as the caller if need be:
+// the module lets a connection do what its opener's privileges allow. Returns a close-on-exec
+// descriptor above 2 that the caller owns.
+Result<int> open_device(uid_t user);
 
 } // namespace fusewb
