@@ -23,11 +23,7 @@
 /* Before this, answers of other operations had other sizes. */
 #define MINOR_MIN 12
 
-/*
- * Not FUSE_ATOMIC_O_TRUNC: a truncation first waits for what is in flight, so
- * it is always a SETATTR of its own.
- */
-#define OFFERED (FUSE_ASYNC_READ | FUSE_BIG_WRITES |				\
+#define OFFERED (FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES |	\
 		 FUSE_SPLICE_WRITE | FUSE_SPLICE_MOVE | FUSE_SPLICE_READ |	\
 		 FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO |			\
 		 FUSE_WRITEBACK_CACHE | FUSE_PARALLEL_DIROPS |			\
