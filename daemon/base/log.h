@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// One line a message on standard error, with the level in front where the journal reads it.
+#pragma once
+
+#include <sstream>
+#include <string>
+#include <string_view>
+
+namespace fusewb::log {
+
+/// In the order of syslog(3): a smaller value is more urgent.
+enum class Level { Error = 3, Warning = 4, Info = 6, Debug = 7 };
+
+/// Messages less urgent than the level are dropped from here on. The default is Info.
+void setLevel(Level level);
+
+/// Whether a message of this level is written.
+bool enabled(Level level);
+
+/// Writes the line; line breaks in it become spaces.
+void write(Level level, std::string_view line);
+
+template <typename... Parts> void line(Level level, const Parts &...parts) {
+    if (!enabled(level))
+        return;
+    std::ostringstream text;
+    (text << ... << parts);
+    write(level, text.str());
+}
+
+template <typename... Parts> void error(const Parts &...parts) { line(Level::Error, parts...); }
+template <typename... Parts> void warning(const Parts &...parts) { line(Level::Warning, parts...); }
+template <typename... Parts> void info(const Parts &...parts) { line(Level::Info, parts...); }
+template <typename... Parts> void debug(const Parts &...parts) { line(Level::Debug, parts...); }
+
+} // namespace fusewb::log

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "bus/service.h"
+
+#include "base/log.h"
+#include "bus/connection_object.h"
+#include "bus/manager_object.h"
+#include "bus/pump.h"
+#include "bus/sdbus.h"
+
+#include <map>
+
+namespace fusewb::bus {
+
+namespace {
+
+class SdbusService final : public Service, private model::Observer {
+public:
+    SdbusService(std::unique_ptr<sdbus::IConnection> bus, model::Registry &registry,
+                 std::string version, Refresh refresh)
+        : bus_(std::move(bus)), registry_(registry), refresh_(std::move(refresh)),
+          manager_(*bus_, registry, std::move(version)) {
+        for (const auto &[id, connection] : registry.connections())
+            connectionAdded(connection);
+        registry.setObserver(this);
+    }
+
+    ~SdbusService() override { registry_.setObserver(nullptr); }
+
+    Outcome attach(sd_event *loop) {
+        auto pump = Pump::attach(*bus_, loop);
+        if (!pump)
+            return pump.failure();
+        pump_ = std::move(*pump);
+        return done();
+    }
+
+    Outcome own() override {
+        try {
+            bus_->requestName(compat::ServiceName(serviceName));
+        } catch (const sdbus::Error &error) {
+            return Failure{std::string("cannot own ") + serviceName + ": " + error.getMessage()};
+        }
+        return done();
+    }
+
+private:
+    void moduleChanged() override {
+        send([this] { manager_.moduleChanged(); });
+    }
+
+    void connectionAdded(const model::Connection &connection) override {
+        const model::ConnectionId id = connection.kernel.id;
+        send([this, id] {
+            objects_.try_emplace(id, *bus_, registry_, refresh_, id);
+            manager_.emitConnectionAdded(connectionPath(id));
+        });
+    }
+
+    void connectionChanged(const model::Connection &connection,
+                           const std::vector<model::Field> &fields) override {
+        const auto object = objects_.find(connection.kernel.id);
+        if (object != objects_.end())
+            send([&] { object->second.changed(fields); });
+    }
+
+    void connectionRemoved(model::ConnectionId id) override {
+        send([this, id] {
+            if (objects_.erase(id) != 0)
+                manager_.emitConnectionRemoved(connectionPath(id));
+        });
+    }
+
+    // The registry knows nothing of the bus. A message that cannot be sent is logged; if the bus
+    // is gone altogether, the pump ends the loop.
+    template <typename Action> void send(Action action) {
+        try {
+            action();
+        } catch (const sdbus::Error &error) {
+            log::warning("cannot tell the bus: ", error.what());
+        }
+    }
+
+    std::unique_ptr<sdbus::IConnection> bus_;
+    model::Registry &registry_;
+    const Refresh refresh_;
+    ManagerObject manager_;
+    std::map<model::ConnectionId, ConnectionObject> objects_;
+    std::unique_ptr<Pump> pump_;
+};
+
+} // namespace
+
+Result<std::unique_ptr<Service>> Service::open(sd_event *loop, model::Registry &registry,
+                                               std::string version, Refresh refresh) {
+    try {
+        auto service = std::make_unique<SdbusService>(sdbus::createSystemBusConnection(), registry,
+                                                      std::move(version), std::move(refresh));
+        if (Outcome attached = service->attach(loop); !attached)
+            return attached.failure();
+        return std::unique_ptr<Service>(std::move(service));
+    } catch (const sdbus::Error &error) {
+        return Failure{"cannot use the system bus: " + error.getMessage()};
+    }
+}
+
+} // namespace fusewb::bus

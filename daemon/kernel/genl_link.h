@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The link over the module's generic netlink family.
+//
+// Two sockets: one for questions, one for news. The second listens to the news of the family and
+// to those of the netlink controller, which tells when a family comes and goes; so nothing is
+// polled. The order is join first, ask for everything then: what happens in between is heard
+// twice, which the registry takes, rather than never.
+#pragma once
+
+#include "kernel/genl_socket.h"
+#include "kernel/link.h"
+
+#include <memory>
+#include <optional>
+
+namespace fusewb::kernel {
+
+class GenlLink final : public Link {
+public:
+    static Result<std::unique_ptr<Link>> open();
+
+    Outcome start(LinkObserver &observer) override;
+    int descriptor() const override { return events_.descriptor(); }
+    Outcome process() override;
+    Result<model::KernelFacts> fetch(model::ConnectionId id) override;
+
+private:
+    struct Family {
+        int number;
+        int group;
+    };
+
+    GenlLink(GenlSocket requests, GenlSocket events)
+        : requests_(std::move(requests)), events_(std::move(events)) {}
+
+    Outcome synchronise();
+    Outcome attach();
+    void detach();
+    Result<model::ModuleInfo> askInfo();
+    Result<std::vector<model::KernelFacts>> askAll();
+    Outcome familyChanged(const Message &message);
+    void connectionChanged(const Message &message);
+
+    GenlSocket requests_;
+    GenlSocket events_;
+    LinkObserver *observer_ = nullptr;
+    std::optional<Family> family_;
+    bool absenceSaid_ = false;
+};
+
+} // namespace fusewb::kernel

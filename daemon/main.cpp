@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// fusewbd: shows the fusewb file systems and their servers on the system bus.
+#include "base/event.h"
+#include "base/log.h"
+#include "core/daemon.h"
+#include "core/options.h"
+#include "kernel/genl_link.h"
+
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <iostream>
+#include <systemd/sd-daemon.h>
+
+namespace {
+
+using namespace fusewb;
+
+// SIGTERM and SIGINT end the loop with success, the watchdog is fed from it if systemd asks.
+EventLoop makeLoop() {
+    sigset_t ending;
+    sigemptyset(&ending);
+    sigaddset(&ending, SIGTERM);
+    sigaddset(&ending, SIGINT);
+    sd_event *created = nullptr;
+    int error = sd_event_new(&created);
+    EventLoop loop(created);
+    if (error >= 0 && sigprocmask(SIG_BLOCK, &ending, nullptr) < 0)
+        error = -errno;
+    if (error >= 0)
+        error = sd_event_add_signal(loop.get(), nullptr, SIGTERM, nullptr, nullptr);
+    if (error >= 0)
+        error = sd_event_add_signal(loop.get(), nullptr, SIGINT, nullptr, nullptr);
+    if (error >= 0)
+        error = sd_event_set_watchdog(loop.get(), 1);
+    if (error < 0) {
+        log::error("cannot make an event loop: ", std::strerror(-error));
+        loop.reset();
+    }
+    return loop;
+}
+
+int run(const core::Options &options) {
+    log::setLevel(options.logLevel);
+    const EventLoop loop = makeLoop();
+    if (!loop)
+        return EXIT_FAILURE;
+    auto link = kernel::GenlLink::open();
+    if (!link) {
+        log::error(link.failure().what);
+        return EXIT_FAILURE;
+    }
+    core::Daemon daemon(loop.get(), std::move(*link), {.version = FUSEWB_VERSION});
+    if (const Outcome started = daemon.start(); !started) {
+        log::error(started.failure().what);
+        return EXIT_FAILURE;
+    }
+    sd_notify(0, "READY=1");
+    const int status = sd_event_loop(loop.get());
+    sd_notify(0, "STOPPING=1");
+    if (status < 0) {
+        log::error("the event loop failed: ", std::strerror(-status));
+        return EXIT_FAILURE;
+    }
+    return status;
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+    try {
+        const auto parsed = core::parse(argc, argv, FUSEWB_VERSION);
+        if (const auto *ending = std::get_if<core::Ending>(&parsed)) {
+            (ending->status == 0 ? std::cout : std::cerr) << ending->text << std::flush;
+            return ending->status;
+        }
+        return run(std::get<core::Options>(parsed));
+    } catch (const std::exception &error) {
+        log::error(error.what());
+        return EXIT_FAILURE;
+    }
+}
