@@ -11,11 +11,14 @@
 
 #include <linux/fs.h>
 #include <linux/fuse.h>
+#include <linux/mutex.h>
 #include <linux/rbtree.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 
 #include "connection.h"
+
+struct fusewb_times_flush;
 
 struct fusewb_inode {
 	struct inode inode;
@@ -29,13 +32,17 @@ struct fusewb_inode {
 	u64 attr_version;		/* lock: see conn->attr_version */
 	u64 attr_valid_until;		/* lock: jiffies64; 0: not valid */
 	u64 orig_ino;
-	umode_t orig_mode;		/* as the server said, with default
-					 * permissions off the VFS sees 0777
+	umode_t orig_mode;		/* as the server said; without default
+					 * permissions the VFS sees no sticky
+					 * bit
 					 */
-	bool attr_flush_queued;		/* lock: an async SETATTR is under way */
+	u32 blksize;			/* as the server said, 0: none */
 	bool times_dirty;		/* lock: mtime/ctime newer than the
 					 * server's (writeback mode)
 					 */
+	struct fusewb_times_flush *times_flush;	/* lock: the last SETATTR of
+						 * them, NULL: none; times.c
+						 */
 
 	/* the in-flight ranges: inflight.h */
 	spinlock_t inflight_lock;	/* the next two */
@@ -44,9 +51,16 @@ struct fusewb_inode {
 
 	/* open handles that writeback may use: file.h */
 	struct list_head write_handles;	/* lock */
+	struct llist_node put_later;	/* handle.c */
 
 	/* directories */
 	atomic64_t dir_version;		/* changes with every change of names */
+	struct mutex dir_lock;		/* one LOOKUP or READDIR at a time, for
+					 * servers that ask for it
+					 */
+	bool lookups_follow;		/* a name was looked up since the last
+					 * READDIR: READDIRPLUS pays
+					 */
 };
 
 static inline struct fusewb_inode *FUSEWB_I(const struct inode *inode)
@@ -95,7 +109,9 @@ u64 fusewb_valid_until(u64 sec, u32 nsec);
 void fusewb_change_attributes(struct inode *inode, const struct fuse_attr *attr,
 			      u64 attr_valid_until, u64 attr_version);
 
-/** fusewb_invalidate_attr() - ask the server next time. */
+/** fusewb_invalidate_attr() - ask the server next time; answers under way are
+ * older than the change and do not count.
+ */
 void fusewb_invalidate_attr(struct inode *inode);
 
 /** fusewb_attr_version() - to be read before a request is sent. */
@@ -112,14 +128,50 @@ static inline u64 fusewb_attr_version(struct fusewb_conn *conn)
  */
 int fusewb_update_attributes(struct inode *inode, struct file *file);
 
+/** fusewb_ask_attributes() - the same, however fresh they are. */
+int fusewb_ask_attributes(struct inode *inode, struct file *file);
+
+/** fusewb_attr_fresh() - may they be used without asking? Does not sleep. */
+bool fusewb_attr_fresh(struct inode *inode);
+
+/*
+ * times.c: in writeback mode a regular file's mtime and ctime are made here and
+ * sent to the server later.
+ */
+
+/** fusewb_dirty_inode() - super_operations: the VFS changed the times. */
+void fusewb_dirty_inode(struct inode *inode, int flags);
+
 /**
  * fusewb_flush_times() - send mtime and ctime if they are newer than the
- * server's and wait (fsync, flush). Return: 0 or an error of fusewb_call().
+ * server's and wait (fsync, flush)
+ *
+ * Killable and freezable; a task that exits does not wait. Return: 0, the
+ * server's error, -EINTR, -ENOMEM.
  */
 int fusewb_flush_times(struct inode *inode);
 
+/** fusewb_wait_times() - until no SETATTR of times is under way; 0 or -EINTR. */
+int fusewb_wait_times(struct inode *inode);
+
 /** fusewb_write_inode() - super_operations: queue the same, never wait. */
 int fusewb_write_inode(struct inode *inode, struct writeback_control *wbc);
+
+/**
+ * fusewb_forget_inode() - evict: the server may forget the node
+ *
+ * Not before a SETATTR under way is answered, which does not pin the inode.
+ */
+void fusewb_forget_inode(struct inode *inode);
+
+/** fusewb_local_times() - are the kernel's mtime, ctime and size the true ones? */
+static inline bool fusewb_local_times(const struct inode *inode)
+{
+	return fusewb_conn_writeback(fusewb_inode_conn(inode)) && S_ISREG(inode->i_mode);
+}
+
+/** fusewb_touch_ctime() - a name of the inode changed, on the server too. */
+void fusewb_touch_ctime(struct inode *inode);
 
 int fusewb_getattr(struct mnt_idmap *idmap, const struct path *path,
 		   struct kstat *stat, u32 mask, unsigned int flags);
@@ -127,13 +179,43 @@ int fusewb_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 		   struct iattr *attr);
 int fusewb_permission(struct mnt_idmap *idmap, struct inode *inode, int mask);
 /* The caller may use this mount at all: owner, or allow_other. */
-bool fusewb_allow_task(struct fusewb_conn *conn);
+bool fusewb_allow_task(const struct fusewb_conn *conn);
 
 struct inode *fusewb_alloc_inode(struct super_block *sb);
 void fusewb_free_inode(struct inode *inode);
 void fusewb_evict_inode(struct inode *inode);
 int fusewb_inode_init_cache(void);
 void fusewb_inode_destroy_cache(void);
+
+/**
+ * fusewb_entry_valid() - is this an answer to LOOKUP and its like?
+ *
+ * The node id 0, for no such name, is the caller's to handle.
+ */
+bool fusewb_entry_valid(const struct fuse_entry_out *out);
+
+/** fusewb_entry_iget() - fusewb_iget() of an answer; an invalid one or one
+ * without memory is forgotten. Return: the inode, ERR_PTR(-EIO or -ENOMEM).
+ */
+struct inode *fusewb_entry_iget(struct super_block *sb, const struct fuse_entry_out *out,
+				u64 attr_version);
+
+/** fusewb_entry_set_valid() - how long the name may be used without asking. */
+void fusewb_entry_set_valid(struct dentry *dentry, const struct fuse_entry_out *out);
+
+/** fusewb_entry_same() - does the answer still name this inode? */
+bool fusewb_entry_same(const struct inode *inode, const struct fuse_entry_out *out);
+
+/** fusewb_entry_refresh() - take over an answer that named the inode again. */
+void fusewb_entry_refresh(struct inode *inode, const struct fuse_entry_out *out,
+			  u64 attr_version);
+
+/* fusewb_dir_lock() - before LOOKUP and READDIR; 0 or -EINTR. */
+int fusewb_dir_lock(struct inode *dir);
+void fusewb_dir_unlock(struct inode *dir);
+
+/* The longest name of the protocol, which is longer than that of the VFS. */
+#define FUSEWB_NAME_MAX 1024
 
 /* dir.c, readdir.c, symlink.c: set by fusewb_iget() by type */
 extern const struct inode_operations fusewb_dir_iops;

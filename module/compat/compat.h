@@ -8,9 +8,13 @@
 #define FUSEWB_COMPAT_H
 
 #include <have.h>
+#include "dcache.h"
 #include "fs.h"
 #include "genetlink.h"
 #include "hrtimer.h"
 #include "splice.h"
+#include "pagemap.h"
+#include "uio.h"
+#include "writeback.h"
 
 #endif

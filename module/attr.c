@@ -1,0 +1,411 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Attributes: what the server says, what the kernel knows better, changes. */
+#include <linux/fs.h>
+#include <linux/jiffies.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+
+#include "compat/compat.h"
+#include "connection.h"
+#include "file.h"
+#include "inflight.h"
+#include "inode.h"
+#include "request.h"
+
+u64 fusewb_valid_until(u64 sec, u32 nsec)
+{
+	struct timespec64 ts = {
+		.tv_sec = min_t(u64, sec, TIME64_MAX),
+		.tv_nsec = min_t(u32, nsec, NSEC_PER_SEC - 1),
+	};
+
+	if (!sec && !nsec)
+		return 0;
+	return get_jiffies_64() + timespec64_to_jiffies(&ts);
+}
+
+bool fusewb_attr_valid(const struct fuse_attr *attr)
+{
+	if (attr->size > LLONG_MAX || attr->mode > (S_IFMT | S_IALLUGO))
+		return false;
+	switch (attr->mode & S_IFMT) {
+	case S_IFREG:
+	case S_IFDIR:
+	case S_IFLNK:
+	case S_IFCHR:
+	case S_IFBLK:
+	case S_IFIFO:
+	case S_IFSOCK:
+		return true;
+	}
+	return false;
+}
+
+bool fusewb_attr_fresh(struct inode *inode)
+{
+	struct fusewb_inode *fi = FUSEWB_I(inode);
+	u64 until;
+
+	spin_lock(&fi->lock);
+	until = fi->attr_valid_until;
+	spin_unlock(&fi->lock);
+	return until && time_before64(get_jiffies_64(), until);
+}
+
+void fusewb_invalidate_attr(struct inode *inode)
+{
+	struct fusewb_conn *conn = fusewb_inode_conn(inode);
+	struct fusewb_inode *fi = FUSEWB_I(inode);
+
+	spin_lock(&fi->lock);
+	fi->attr_version = atomic64_inc_return(&conn->attr_version);
+	fi->attr_valid_until = 0;
+	spin_unlock(&fi->lock);
+}
+
+static struct timespec64 wire_time(u64 sec, u32 nsec)
+{
+	return (struct timespec64) { .tv_sec = sec, .tv_nsec = min(nsec, NSEC_PER_SEC - 1u) };
+}
+
+/* Under fi->lock. @times: mtime and ctime too. */
+static void take_over(struct inode *inode, const struct fuse_attr *attr, bool times)
+{
+	struct fusewb_conn *conn = fusewb_inode_conn(inode);
+	struct fusewb_inode *fi = FUSEWB_I(inode);
+
+	fi->orig_ino = attr->ino;
+	fi->orig_mode = attr->mode & S_IALLUGO;
+	fi->blksize = attr->blksize;
+	/* Only the server can tell whom the sticky bit keeps out. */
+	inode->i_mode = (inode->i_mode & S_IFMT) |
+		(conn->opts.default_permissions ? fi->orig_mode : fi->orig_mode & ~S_ISVTX);
+	inode->i_uid = make_kuid(conn->user_ns, attr->uid);
+	inode->i_gid = make_kgid(conn->user_ns, attr->gid);
+	inode->i_blocks = attr->blocks;
+	set_nlink(inode, attr->nlink);
+	inode_set_atime_to_ts(inode, wire_time(attr->atime, attr->atimensec));
+	if (times) {
+		inode_set_mtime_to_ts(inode, wire_time(attr->mtime, attr->mtimensec));
+		inode_set_ctime_to_ts(inode, wire_time(attr->ctime, attr->ctimensec));
+	}
+}
+
+/*
+ * The file changed behind the cache. Folios that are being read or written just
+ * now stay: waiting for them would be waiting for the server.
+ */
+static void drop_cached(struct inode *inode, loff_t from)
+{
+	struct address_space *mapping = inode->i_mapping;
+	pgoff_t first = from >> PAGE_SHIFT;
+
+	if (!mapping->nrpages)
+		return;
+	unmap_mapping_range(mapping, (loff_t)first << PAGE_SHIFT, 0, 0);
+	invalidate_mapping_pages(mapping, first, -1);
+}
+
+void fusewb_change_attributes(struct inode *inode, const struct fuse_attr *attr,
+			      u64 attr_valid_until, u64 attr_version)
+{
+	struct fusewb_conn *conn = fusewb_inode_conn(inode);
+	struct fusewb_inode *fi = FUSEWB_I(inode);
+	bool is_new = inode_state_read_once(inode) & I_NEW;
+	bool local = fusewb_local_times(inode) && !is_new;
+	struct timespec64 old_mtime, mtime;
+	loff_t old_size;
+
+	spin_lock(&fi->lock);
+	if (attr_version < fi->attr_version) {
+		spin_unlock(&fi->lock);
+		return;
+	}
+	fi->attr_version = atomic64_inc_return(&conn->attr_version);
+	fi->attr_valid_until = attr_valid_until;
+	old_mtime = inode_get_mtime(inode);
+	old_size = i_size_read(inode);
+	take_over(inode, attr, !local);
+	if (!local)
+		i_size_write(inode, attr->size);
+	mtime = inode_get_mtime(inode);
+	spin_unlock(&fi->lock);
+
+	if (local || is_new || !S_ISREG(inode->i_mode))
+		return;
+	if (conn->flags & FUSE_AUTO_INVAL_DATA &&
+	    (old_size != attr->size || !timespec64_equal(&old_mtime, &mtime)))
+		drop_cached(inode, 0);
+	else if (old_size > attr->size)
+		drop_cached(inode, attr->size);
+}
+
+int fusewb_ask_attributes(struct inode *inode, struct file *file)
+{
+	struct fusewb_conn *conn = fusewb_inode_conn(inode);
+	struct fuse_getattr_in in = {};
+	struct fuse_attr_out out;
+	struct fusewb_args args = {
+		.opcode = FUSE_GETATTR,
+		.nodeid = FUSEWB_I(inode)->nodeid,
+		.in = { { &in, sizeof(in) } },
+		.nr_in = 1,
+		.out = { { &out, sizeof(out) } },
+		.nr_out = 1,
+	};
+	u64 version = fusewb_attr_version(conn);
+	int err;
+
+	if (file && S_ISREG(inode->i_mode) && fusewb_file_handle(file)->opened) {
+		in.getattr_flags = FUSE_GETATTR_FH;
+		in.fh = fusewb_file_handle(file)->fh;
+	}
+	err = fusewb_call(conn, &args);
+	if (err)
+		return err;
+	if (!fusewb_attr_valid(&out.attr))
+		return -EIO;
+	if (inode_wrong_type(inode, out.attr.mode))
+		return -ESTALE;
+	fusewb_change_attributes(inode, &out.attr,
+				 fusewb_valid_until(out.attr_valid, out.attr_valid_nsec),
+				 version);
+	return 0;
+}
+
+int fusewb_update_attributes(struct inode *inode, struct file *file)
+{
+	return fusewb_attr_fresh(inode) ? 0 : fusewb_ask_attributes(inode, file);
+}
+
+int fusewb_getattr(struct mnt_idmap *idmap, const struct path *path,
+		   struct kstat *stat, u32 mask, unsigned int flags)
+{
+	struct inode *inode = d_inode(path->dentry);
+	struct fusewb_inode *fi = FUSEWB_I(inode);
+	int err = 0;
+
+	if (!fusewb_allow_task(fusewb_inode_conn(inode))) {
+		if (mask)
+			return -EACCES;
+		/* That it is there, and on which device, is no secret. */
+		stat->result_mask = 0;
+		stat->ino = fi->orig_ino;
+		stat->dev = inode->i_sb->s_dev;
+		return 0;
+	}
+
+	if (flags & AT_STATX_FORCE_SYNC)
+		err = fusewb_ask_attributes(inode, NULL);
+	else if (!(flags & AT_STATX_DONT_SYNC))
+		err = fusewb_update_attributes(inode, NULL);
+	if (err)
+		return err;
+
+	generic_fillattr(idmap, mask, inode, stat);
+	stat->mode = (inode->i_mode & S_IFMT) | fi->orig_mode;
+	stat->ino = fi->orig_ino;
+	if (fi->blksize)
+		stat->blksize = fi->blksize;
+	return 0;
+}
+
+static void fill_setattr(struct fusewb_conn *conn, const struct iattr *attr, bool local,
+			 struct fuse_setattr_in *in)
+{
+	unsigned int valid = attr->ia_valid;
+
+	if (valid & ATTR_MODE) {
+		in->valid |= FATTR_MODE;
+		in->mode = attr->ia_mode;
+	}
+	if (valid & ATTR_UID) {
+		in->valid |= FATTR_UID;
+		in->uid = from_kuid(conn->user_ns, attr->ia_uid);
+	}
+	if (valid & ATTR_GID) {
+		in->valid |= FATTR_GID;
+		in->gid = from_kgid(conn->user_ns, attr->ia_gid);
+	}
+	if (valid & ATTR_SIZE) {
+		in->valid |= FATTR_SIZE;
+		in->size = attr->ia_size;
+	}
+	if (valid & ATTR_ATIME) {
+		in->valid |= FATTR_ATIME | (valid & ATTR_ATIME_SET ? 0 : FATTR_ATIME_NOW);
+		in->atime = attr->ia_atime.tv_sec;
+		in->atimensec = attr->ia_atime.tv_nsec;
+	}
+	/* A truncation changes the server's mtime anyway. */
+	if (valid & ATTR_MTIME && (local || valid & ATTR_MTIME_SET || !(valid & ATTR_SIZE))) {
+		in->valid |= FATTR_MTIME | (local || valid & ATTR_MTIME_SET ? 0 : FATTR_MTIME_NOW);
+		in->mtime = attr->ia_mtime.tv_sec;
+		in->mtimensec = attr->ia_mtime.tv_nsec;
+	}
+	if (valid & ATTR_CTIME && local && conn->minor >= 23) {
+		in->valid |= FATTR_CTIME;
+		in->ctime = attr->ia_ctime.tv_sec;
+		in->ctimensec = attr->ia_ctime.tv_nsec;
+	}
+	if (valid & ATTR_FILE && fusewb_file_handle(attr->ia_file)->opened) {
+		in->valid |= FATTR_FH;
+		in->fh = fusewb_file_handle(attr->ia_file)->fh;
+	}
+}
+
+/* The times that are the kernel's and went with the SETATTR are clean now. */
+static void set_local_times(struct inode *inode, const struct iattr *attr)
+{
+	struct fusewb_inode *fi = FUSEWB_I(inode);
+
+	spin_lock(&fi->lock);
+	if (attr->ia_valid & ATTR_MTIME)
+		inode_set_mtime_to_ts(inode, attr->ia_mtime);
+	if (attr->ia_valid & ATTR_CTIME)
+		inode_set_ctime_to_ts(inode, attr->ia_ctime);
+	if (attr->ia_valid & ATTR_MTIME && attr->ia_valid & ATTR_CTIME)
+		fi->times_dirty = false;
+	spin_unlock(&fi->lock);
+}
+
+static int send_setattr(struct inode *inode, struct iattr *attr)
+{
+	struct fusewb_conn *conn = fusewb_inode_conn(inode);
+	bool local = fusewb_local_times(inode);
+	struct fuse_setattr_in in = {};
+	struct fuse_attr_out out;
+	struct fusewb_args args = {
+		.opcode = FUSE_SETATTR,
+		.nodeid = FUSEWB_I(inode)->nodeid,
+		.in = { { &in, sizeof(in) } },
+		.nr_in = 1,
+		.out = { { &out, sizeof(out) } },
+		.nr_out = 1,
+	};
+	int err;
+
+	if (local && attr->ia_valid & ATTR_SIZE && attr->ia_size != i_size_read(inode))
+		attr->ia_valid |= ATTR_MTIME | ATTR_CTIME;
+	fill_setattr(conn, attr, local && !S_ISDIR(inode->i_mode), &in);
+
+	err = fusewb_call(conn, &args);
+	if (!err && !fusewb_attr_valid(&out.attr))
+		err = -EIO;
+	if (!err && inode_wrong_type(inode, out.attr.mode))
+		err = -ESTALE;
+	if (err) {
+		/* Killed or not understood, it may have happened. */
+		fusewb_invalidate_attr(inode);
+		return err;
+	}
+
+	if (local)
+		set_local_times(inode, attr);
+	if (attr->ia_valid & ATTR_SIZE)
+		truncate_setsize(inode, attr->ia_size);
+	fusewb_change_attributes(inode, &out.attr,
+				 fusewb_valid_until(out.attr_valid, out.attr_valid_nsec),
+				 fusewb_attr_version(conn));
+	return 0;
+}
+
+/*
+ * WRITEs beyond the new size must be answered before the server truncates, and
+ * none may follow until the cache is truncated too. What is dirty there is
+ * dropped, never sent.
+ */
+static int set_size(struct inode *inode, struct iattr *attr)
+{
+	struct fusewb_inode *fi = FUSEWB_I(inode);
+	struct fusewb_range hold;
+	int err;
+
+	err = fusewb_inflight_hold(fi, &hold, min(attr->ia_size, i_size_read(inode)), U64_MAX);
+	if (err)
+		return err;
+	err = send_setattr(inode, attr);
+	fusewb_inflight_release(fi, &hold);
+	return err;
+}
+
+/*
+ * chown, truncation and writing take the set-user-ID bits away. The mode to set
+ * follows from the present one, which only the server knows.
+ */
+static int kill_suidgid(struct inode *inode, struct iattr *attr)
+{
+	unsigned int kill = attr->ia_valid & (ATTR_KILL_SUID | ATTR_KILL_SGID);
+	umode_t mode;
+	int err;
+
+	if (!kill)
+		return 0;
+	attr->ia_valid &= ~(ATTR_KILL_SUID | ATTR_KILL_SGID | ATTR_MODE);
+	err = fusewb_ask_attributes(inode, NULL);
+	if (err)
+		return err;
+	mode = (inode->i_mode & S_IFMT) | FUSEWB_I(inode)->orig_mode;
+	attr->ia_mode = mode;
+	if (kill & ATTR_KILL_SUID)
+		attr->ia_mode &= ~S_ISUID;
+	if (kill & ATTR_KILL_SGID && mode & 0010)
+		attr->ia_mode &= ~S_ISGID;
+	if (attr->ia_mode != mode)
+		attr->ia_valid |= ATTR_MODE;
+	return 0;
+}
+
+/* The VFS opens a file and truncates it then; with this server OPEN did both. */
+static bool truncated_by_open(const struct fusewb_conn *conn, const struct iattr *attr)
+{
+	return attr->ia_valid & ATTR_OPEN && attr->ia_valid & ATTR_FILE &&
+	       conn->flags & FUSE_ATOMIC_O_TRUNC && fusewb_file_handle(attr->ia_file)->opened;
+}
+
+int fusewb_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
+		   struct iattr *attr)
+{
+	struct inode *inode = d_inode(dentry);
+	struct fusewb_conn *conn = fusewb_inode_conn(inode);
+	int err;
+
+	if (!fusewb_allow_task(conn))
+		return -EACCES;
+	err = kill_suidgid(inode, attr);
+	if (err)
+		return err;
+	/* Who may is for the server to say. */
+	if (!conn->opts.default_permissions)
+		attr->ia_valid |= ATTR_FORCE;
+	err = setattr_prepare(idmap, dentry, attr);
+	if (err)
+		return err;
+
+	if (truncated_by_open(conn, attr)) {
+		fusewb_invalidate_attr(inode);
+		if (fusewb_local_times(inode)) {
+			set_local_times(inode, attr);
+			mark_inode_dirty_sync(inode);
+		}
+		return 0;
+	}
+
+	if (fusewb_local_times(inode)) {
+		/*
+		 * A WRITE that came after would change what is set here: the
+		 * server's mtime, or bits of the mode.
+		 */
+		if (attr->ia_valid & (ATTR_MODE | ATTR_UID | ATTR_GID | ATTR_MTIME_SET)) {
+			err = fusewb_drain(inode, 0, LLONG_MAX);
+			if (err)
+				return err;
+		}
+		err = fusewb_wait_times(inode);
+		if (err)
+			return err;
+	}
+
+	if (attr->ia_valid & ATTR_SIZE && S_ISREG(inode->i_mode))
+		return set_size(inode, attr);
+	return send_setattr(inode, attr);
+}

@@ -1,0 +1,566 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Names: looking them up, how long they may be believed, and what makes,
+ * moves and removes them.
+ *
+ * Whatever an answer brought that is not used is given back: a lookup count
+ * with FORGET, an open handle with RELEASE. When the caller was killed the
+ * request layer does the same with the late answer.
+ */
+#include <linux/fs.h>
+#include <linux/jiffies.h>
+#include <linux/kdev_t.h>
+#include <linux/namei.h>
+
+#include "compat/compat.h"
+#include "connection.h"
+#include "file.h"
+#include "inode.h"
+#include "request.h"
+
+/*
+ * Until when a name may be used is in d_time, in jiffies, 0 for not at all. A
+ * name that may be used for ever says so for a very long time.
+ */
+static void set_valid_for(struct dentry *dentry, u64 sec, u32 nsec)
+{
+	u64 until = fusewb_valid_until(sec, nsec);
+
+	WRITE_ONCE(dentry->d_time, (unsigned long)until);
+}
+
+static void ask_next_time(struct dentry *dentry)
+{
+	WRITE_ONCE(dentry->d_time, 0);
+}
+
+static bool still_valid(const struct dentry *dentry)
+{
+	unsigned long until = READ_ONCE(dentry->d_time);
+
+	return until && time_before(jiffies, until);
+}
+
+void fusewb_entry_set_valid(struct dentry *dentry, const struct fuse_entry_out *out)
+{
+	set_valid_for(dentry, out->entry_valid, out->entry_valid_nsec);
+}
+
+int fusewb_dir_lock(struct inode *dir)
+{
+	if (fusewb_inode_conn(dir)->flags & FUSE_PARALLEL_DIROPS)
+		return 0;
+	return mutex_lock_killable(&FUSEWB_I(dir)->dir_lock);
+}
+
+void fusewb_dir_unlock(struct inode *dir)
+{
+	if (!(fusewb_inode_conn(dir)->flags & FUSE_PARALLEL_DIROPS))
+		mutex_unlock(&FUSEWB_I(dir)->dir_lock);
+}
+
+static void dir_changed(struct inode *dir)
+{
+	atomic64_inc(&FUSEWB_I(dir)->dir_version);
+	fusewb_invalidate_attr(dir);
+}
+
+/* A name and its NUL, which does not count for the length. */
+#define NAME_ARG(qstr) { (qstr)->name, (qstr)->len + 1 }
+
+/* LOOKUP. Return: 0, also when @out->nodeid is 0, or an error. */
+static int ask_name(struct inode *dir, const struct qstr *name, struct fuse_entry_out *out)
+{
+	struct fusewb_args args = {
+		.opcode = FUSE_LOOKUP,
+		.nodeid = FUSEWB_I(dir)->nodeid,
+		.in = { { name->name, name->len + 1 } },
+		.nr_in = 1,
+		.out = { { out, sizeof(*out) } },
+		.nr_out = 1,
+	};
+
+	memset(out, 0, sizeof(*out));
+	return fusewb_call(fusewb_inode_conn(dir), &args);
+}
+
+static struct dentry *lookup(struct inode *dir, struct dentry *dentry, unsigned int flags)
+{
+	struct fuse_entry_out out;
+	struct inode *inode = NULL;
+	struct dentry *alias;
+	u64 version;
+	int err;
+
+	if (dentry->d_name.len > FUSEWB_NAME_MAX)
+		return ERR_PTR(-ENAMETOOLONG);
+
+	err = fusewb_dir_lock(dir);
+	if (err)
+		return ERR_PTR(err);
+	version = fusewb_attr_version(fusewb_inode_conn(dir));
+	err = ask_name(dir, &dentry->d_name, &out);
+	fusewb_dir_unlock(dir);
+	if (err && err != -ENOENT)
+		return ERR_PTR(err);
+	if (err)
+		memset(&out, 0, sizeof(out));
+
+	if (out.nodeid) {
+		inode = fusewb_entry_iget(dir->i_sb, &out, version);
+		if (IS_ERR(inode))
+			return ERR_CAST(inode);
+		WRITE_ONCE(FUSEWB_I(dir)->lookups_follow, true);
+	}
+	alias = d_splice_alias(inode, dentry);
+	if (!IS_ERR(alias))
+		fusewb_entry_set_valid(alias ?: dentry, &out);
+	return alias;
+}
+
+/*
+ * Positive: the name still means this inode. 0: it does not, look it up again.
+ * Negative: the server could not say, which is no reason to drop the name and
+ * whatever is mounted below it.
+ */
+static int revalidate(struct inode *dir, const struct qstr *name, struct dentry *dentry,
+		      unsigned int flags)
+{
+	struct fuse_entry_out out;
+	struct inode *inode;
+	u64 version;
+	int err;
+
+	if (still_valid(dentry) &&
+	    !(flags & (LOOKUP_EXCL | LOOKUP_REVAL | LOOKUP_RENAME_TARGET)))
+		return 1;
+	if (flags & LOOKUP_RCU)
+		return -ECHILD;
+	inode = d_inode(dentry);
+	if (!inode)
+		return 0;
+
+	version = fusewb_attr_version(fusewb_inode_conn(inode));
+	err = ask_name(dir, name, &out);
+	if (err)
+		return err == -ENOENT || err == -ESTALE ? 0 : err;
+	if (!out.nodeid)
+		return 0;
+	if (!fusewb_entry_valid(&out) || !fusewb_entry_same(inode, &out)) {
+		if (out.nodeid != FUSE_ROOT_ID)
+			fusewb_req_queue_forget(fusewb_inode_conn(inode), out.nodeid, 1);
+		return 0;
+	}
+	fusewb_entry_refresh(inode, &out, version);
+	fusewb_entry_set_valid(dentry, &out);
+	WRITE_ONCE(FUSEWB_I(dir)->lookups_follow, true);
+	return 1;
+}
+
+/*
+ * MKNOD, MKDIR, SYMLINK, LINK: makes what @args say under the name of @dentry.
+ * Return: the dentry that the inode is under if it is another one (a reference
+ * for the caller), NULL, or an error.
+ */
+static struct dentry *make(struct inode *dir, struct dentry *dentry, umode_t type,
+			   struct fusewb_args *args)
+{
+	struct fusewb_conn *conn = fusewb_inode_conn(dir);
+	struct fuse_entry_out out = {};
+	struct dentry *alias;
+	struct inode *inode;
+	u64 version;
+	int err;
+
+	args->out[0].data = &out;
+	args->out[0].len = sizeof(out);
+	args->nr_out = 1;
+	version = fusewb_attr_version(conn);
+	err = fusewb_call(conn, args);
+	if (err) {
+		/* Killed, nobody knows whether it happened. */
+		if (err == -EINTR)
+			dir_changed(dir);
+		ask_next_time(dentry);
+		return ERR_PTR(err);
+	}
+	dir_changed(dir);
+
+	if (fusewb_entry_valid(&out) && (out.attr.mode ^ type) & S_IFMT) {
+		fusewb_req_queue_forget(conn, out.nodeid, 1);
+		inode = ERR_PTR(-EIO);
+	} else {
+		inode = fusewb_entry_iget(dir->i_sb, &out, version);
+	}
+	if (IS_ERR(inode)) {
+		ask_next_time(dentry);
+		return ERR_CAST(inode);
+	}
+
+	d_drop(dentry);
+	alias = d_splice_alias(inode, dentry);
+	if (!IS_ERR(alias))
+		fusewb_entry_set_valid(alias ?: dentry, &out);
+	return alias;
+}
+
+static int make_simple(struct inode *dir, struct dentry *dentry, umode_t type,
+		       struct fusewb_args *args)
+{
+	struct dentry *alias = make(dir, dentry, type, args);
+
+	if (IS_ERR(alias))
+		return PTR_ERR(alias);
+	dput(alias);
+	return 0;
+}
+
+static int do_mknod(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode,
+		    dev_t dev)
+{
+	struct fuse_mknod_in in = {
+		.mode = mode & ~current_umask(),
+		.rdev = new_encode_dev(dev),
+		.umask = current_umask(),
+	};
+	struct fusewb_args args = {
+		.opcode = FUSE_MKNOD,
+		.nodeid = FUSEWB_I(dir)->nodeid,
+		.in = { { &in, sizeof(in) }, NAME_ARG(&dentry->d_name) },
+		.nr_in = 2,
+	};
+
+	return make_simple(dir, dentry, mode, &args);
+}
+
+static int create(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode,
+		  bool excl)
+{
+	return do_mknod(idmap, dir, dentry, mode, 0);
+}
+
+static struct dentry *make_dir(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry,
+			       umode_t mode)
+{
+	struct fuse_mkdir_in in = {
+		.mode = mode & ~current_umask(),
+		.umask = current_umask(),
+	};
+	struct fusewb_args args = {
+		.opcode = FUSE_MKDIR,
+		.nodeid = FUSEWB_I(dir)->nodeid,
+		.in = { { &in, sizeof(in) }, NAME_ARG(&dentry->d_name) },
+		.nr_in = 2,
+	};
+
+	return make(dir, dentry, S_IFDIR, &args);
+}
+
+static int make_symlink(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry,
+			const char *target)
+{
+	struct fusewb_args args = {
+		.opcode = FUSE_SYMLINK,
+		.nodeid = FUSEWB_I(dir)->nodeid,
+		.in = { NAME_ARG(&dentry->d_name), { target, strlen(target) + 1 } },
+		.nr_in = 2,
+	};
+
+	return make_simple(dir, dentry, S_IFLNK, &args);
+}
+
+static int make_link(struct dentry *old, struct inode *dir, struct dentry *dentry)
+{
+	struct inode *inode = d_inode(old);
+	struct fuse_link_in in = {
+		.oldnodeid = FUSEWB_I(inode)->nodeid,
+	};
+	struct fusewb_args args = {
+		.opcode = FUSE_LINK,
+		.nodeid = FUSEWB_I(dir)->nodeid,
+		.in = { { &in, sizeof(in) }, NAME_ARG(&dentry->d_name) },
+		.nr_in = 2,
+	};
+	int err = make_simple(dir, dentry, inode->i_mode, &args);
+
+	/* A server without node ids of its own may answer with another one. */
+	if (!err || err == -EINTR)
+		fusewb_invalidate_attr(inode);
+	if (!err)
+		fusewb_touch_ctime(inode);
+	return err;
+}
+
+/* One name less; how many are left, the server says when it is asked. */
+static void entry_removed(struct dentry *dentry)
+{
+	struct inode *inode = d_inode(dentry);
+	struct fusewb_inode *fi = FUSEWB_I(inode);
+
+	spin_lock(&fi->lock);
+	/* A careless server's count may be 0 with names left. */
+	if (S_ISDIR(inode->i_mode))
+		clear_nlink(inode);
+	else if (inode->i_nlink)
+		drop_nlink(inode);
+	spin_unlock(&fi->lock);
+	fusewb_invalidate_attr(inode);
+	ask_next_time(dentry);
+	fusewb_touch_ctime(inode);
+}
+
+static int remove_name(struct inode *dir, struct dentry *dentry, u32 opcode)
+{
+	struct fusewb_args args = {
+		.opcode = opcode,
+		.nodeid = FUSEWB_I(dir)->nodeid,
+		.in = { NAME_ARG(&dentry->d_name) },
+		.nr_in = 1,
+	};
+	int err = fusewb_call(fusewb_inode_conn(dir), &args);
+
+	if (!err) {
+		dir_changed(dir);
+		entry_removed(dentry);
+	} else if (err == -EINTR || err == -ENOENT) {
+		dir_changed(dir);
+		fusewb_invalidate_attr(d_inode(dentry));
+		ask_next_time(dentry);
+	}
+	return err;
+}
+
+static int unlink(struct inode *dir, struct dentry *dentry)
+{
+	return remove_name(dir, dentry, FUSE_UNLINK);
+}
+
+static int remove_dir(struct inode *dir, struct dentry *dentry)
+{
+	return remove_name(dir, dentry, FUSE_RMDIR);
+}
+
+/* RENAME, or RENAME2 if there are flags. */
+static int ask_rename(struct inode *dir, const struct dentry *dentry, struct inode *newdir,
+		      const struct dentry *newdentry, unsigned int flags)
+{
+	struct fusewb_conn *conn = fusewb_inode_conn(dir);
+	struct fuse_rename2_in in = {
+		.newdir = FUSEWB_I(newdir)->nodeid,
+		.flags = flags,
+	};
+	struct fusewb_args args = {
+		.opcode = flags ? FUSE_RENAME2 : FUSE_RENAME,
+		.nodeid = FUSEWB_I(dir)->nodeid,
+		.in = {
+			{ &in, flags ? sizeof(in) : sizeof(struct fuse_rename_in) },
+			NAME_ARG(&dentry->d_name),
+			NAME_ARG(&newdentry->d_name),
+		},
+		.nr_in = 3,
+	};
+	int err;
+
+	if (flags && (conn->minor < 23 || fusewb_conn_nosys(conn, FUSE_RENAME2)))
+		return -EINVAL;
+	err = fusewb_call(conn, &args);
+	if (flags && err == -ENOSYS) {
+		fusewb_conn_set_nosys(conn, FUSE_RENAME2);
+		return -EINVAL;
+	}
+	return err;
+}
+
+static void entry_moved(struct dentry *dentry)
+{
+	fusewb_invalidate_attr(d_inode(dentry));
+	fusewb_touch_ctime(d_inode(dentry));
+}
+
+static int do_rename(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry,
+		     struct inode *newdir, struct dentry *newdentry, unsigned int flags)
+{
+	int err;
+
+	if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))
+		return -EINVAL;
+	err = ask_rename(dir, dentry, newdir, newdentry, flags);
+	if (err && err != -EINTR && err != -ENOENT)
+		return err;
+
+	dir_changed(dir);
+	if (dir != newdir)
+		dir_changed(newdir);
+	if (err) {
+		/* Killed, nobody knows which name is there. */
+		ask_next_time(dentry);
+		ask_next_time(newdentry);
+		return err;
+	}
+	entry_moved(dentry);
+	if (flags & RENAME_EXCHANGE)
+		entry_moved(newdentry);
+	else if (d_really_is_positive(newdentry))
+		entry_removed(newdentry);
+	return 0;
+}
+
+static void released(struct fusewb_req *req, int error)
+{
+	fusewb_req_queue_forget(req->conn, req->in.nodeid, 1);
+}
+
+/*
+ * CREATE was answered with something that no inode can be made of. The handle
+ * goes first, for it is of the node. Too small to fail.
+ */
+static void give_back_created(struct fusewb_conn *conn, const struct fuse_entry_out *entry,
+			      const struct fuse_open_out *open, u32 flags)
+{
+	struct fuse_release_in in = {
+		.fh = open->fh,
+		.flags = flags,
+	};
+	struct fusewb_args args = {
+		.opcode = FUSE_RELEASE,
+		.nodeid = entry->nodeid,
+		.in = { { &in, sizeof(in) } },
+		.nr_in = 1,
+		.nocreds = true,
+	};
+	struct fusewb_req *req;
+
+	if (!entry->nodeid)
+		return;
+	req = fusewb_req_alloc(conn, &args, 0, GFP_KERNEL | __GFP_NOFAIL);
+	if (entry->nodeid != FUSE_ROOT_ID)
+		req->end = released;
+	fusewb_req_queue(req);
+}
+
+static int create_open(struct inode *dir, struct dentry *dentry, struct file *file, u32 flags,
+		       umode_t mode)
+{
+	struct fusewb_conn *conn = fusewb_inode_conn(dir);
+	struct fuse_create_in in = {
+		.flags = flags & ~O_NOCTTY,
+		.mode = mode & ~current_umask(),
+		.umask = current_umask(),
+	};
+	struct fuse_entry_out entry = {};
+	struct fuse_open_out open = {};
+	struct fusewb_args args = {
+		.opcode = FUSE_CREATE,
+		.nodeid = FUSEWB_I(dir)->nodeid,
+		.in = { { &in, sizeof(in) }, NAME_ARG(&dentry->d_name) },
+		.nr_in = 2,
+		.out = { { &entry, sizeof(entry) }, { &open, sizeof(open) } },
+		.nr_out = 2,
+	};
+	u64 version = fusewb_attr_version(conn);
+	struct fusewb_handle *handle;
+	struct inode *inode;
+	int err;
+
+	handle = fusewb_handle_alloc(conn, false);
+	if (!handle)
+		return -ENOMEM;
+	err = fusewb_call(conn, &args);
+	if (err) {
+		if (err == -EINTR)
+			dir_changed(dir);
+		ask_next_time(dentry);
+		goto out_put;
+	}
+	dir_changed(dir);
+
+	err = -EIO;
+	inode = NULL;
+	if (fusewb_entry_valid(&entry) && S_ISREG(entry.attr.mode)) {
+		err = -ENOMEM;
+		inode = fusewb_iget(dir->i_sb, entry.nodeid, entry.generation, &entry.attr,
+				    fusewb_valid_until(entry.attr_valid, entry.attr_valid_nsec),
+				    version);
+	}
+	if (!inode) {
+		give_back_created(conn, &entry, &open, in.flags);
+		ask_next_time(dentry);
+		goto out_put;
+	}
+
+	fusewb_handle_opened(handle, inode, &open, in.flags);
+	d_instantiate(dentry, inode);
+	fusewb_entry_set_valid(dentry, &entry);
+	err = finish_open(file, dentry, generic_file_open);
+	if (err)
+		goto out_put;
+	file->private_data = handle;
+	fusewb_finish_open(inode, file);
+	return 0;
+
+out_put:
+	fusewb_handle_put(handle);
+	return err;
+}
+
+static int atomic_open(struct inode *dir, struct dentry *dentry, struct file *file,
+		       unsigned int flags, umode_t mode)
+{
+	struct fusewb_conn *conn = fusewb_inode_conn(dir);
+	struct dentry *found = NULL;
+	int err = -ENOSYS;
+
+	if (d_in_lookup(dentry)) {
+		found = lookup(dir, dentry, 0);
+		if (IS_ERR(found))
+			return PTR_ERR(found);
+		if (found)
+			dentry = found;
+	}
+	if (!(flags & O_CREAT) || d_really_is_positive(dentry))
+		return finish_no_open(file, found);
+
+	file->f_mode |= FMODE_CREATED;
+	if (!fusewb_conn_nosys(conn, FUSE_CREATE))
+		err = create_open(dir, dentry, file, flags, mode);
+	if (err != -ENOSYS) {
+		dput(found);
+		return err;
+	}
+
+	/* Such servers make the file first and open it then. */
+	fusewb_conn_set_nosys(conn, FUSE_CREATE);
+	err = do_mknod(&nop_mnt_idmap, dir, dentry, mode, 0);
+	if (err) {
+		dput(found);
+		return err;
+	}
+	return finish_no_open(file, found);
+}
+
+COMPAT_DEFINE_MKDIR(make_dir);
+COMPAT_DEFINE_D_REVALIDATE(revalidate);
+
+const struct inode_operations fusewb_dir_iops = {
+	.lookup = lookup,
+	.atomic_open = atomic_open,
+	.create = create,
+	.mknod = do_mknod,
+	.mkdir = COMPAT_MKDIR(make_dir),
+	.symlink = make_symlink,
+	.link = make_link,
+	.unlink = unlink,
+	.rmdir = remove_dir,
+	.rename = do_rename,
+	.getattr = fusewb_getattr,
+	.setattr = fusewb_setattr,
+	.permission = fusewb_permission,
+};
+
+const struct dentry_operations fusewb_dentry_ops = {
+	.d_revalidate = COMPAT_D_REVALIDATE(revalidate),
+};
+
+/* The root has no name that could change. */
+const struct dentry_operations fusewb_root_dentry_ops = {
+};

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Reading directories. READDIRPLUS answers with an inode for each name, which
+ * saves the LOOKUP that usually follows; every such inode counts as looked up
+ * and is kept or forgotten, whatever becomes of the name.
+ */
+#include <linux/fs.h>
+#include <linux/namei.h>
+#include <linux/slab.h>
+
+#include "compat/compat.h"
+#include "connection.h"
+#include "file.h"
+#include "inode.h"
+#include "request.h"
+
+/* Bytes of answer to ask for: some hundred names. */
+#define ANSWER_SIZE (32u << 10)
+
+/* A place in an answer. */
+struct cursor {
+	const u8 *pos;
+	size_t left;
+};
+
+/*
+ * Takes the next entry off an answer. @entry is NULL for READDIR.
+ *
+ * Return: true, with @dirent and its name within the answer, false at its end,
+ * which may be in the midst of an entry. Names are not checked.
+ */
+static bool next_entry(struct cursor *c, const struct fuse_entry_out **entry,
+		       const struct fuse_dirent **dirent)
+{
+	size_t head = entry ? FUSE_NAME_OFFSET_DIRENTPLUS : FUSE_NAME_OFFSET;
+	const struct fuse_direntplus *plus = (const void *)c->pos;
+	size_t len;
+
+	if (c->left < head)
+		return false;
+	*dirent = entry ? &plus->dirent : (const void *)c->pos;
+	if ((*dirent)->namelen > c->left - head)
+		return false;
+	if (entry)
+		*entry = &plus->entry_out;
+	len = min(FUSE_DIRENT_ALIGN(head + (*dirent)->namelen), c->left);
+	c->pos += len;
+	c->left -= len;
+	return true;
+}
+
+static bool name_valid(const struct fuse_dirent *dirent)
+{
+	return dirent->namelen && dirent->namelen <= FUSEWB_NAME_MAX &&
+	       !memchr(dirent->name, '/', dirent->namelen) &&
+	       !memchr(dirent->name, '\0', dirent->namelen);
+}
+
+static bool dot_or_dotdot(const struct fuse_dirent *dirent)
+{
+	return dirent->name[0] == '.' &&
+	       (dirent->namelen == 1 || (dirent->namelen == 2 && dirent->name[1] == '.'));
+}
+
+static void forget_entry(struct fusewb_conn *conn, const struct fuse_entry_out *entry)
+{
+	if (entry->nodeid && entry->nodeid != FUSE_ROOT_ID)
+		fusewb_req_queue_forget(conn, entry->nodeid, 1);
+}
+
+/*
+ * Enters an inode of READDIRPLUS into the cache of names. @parent's inode is
+ * locked for reading at least. The lookup is used up, also on failure.
+ */
+static void link_entry(struct dentry *parent, const struct fuse_entry_out *entry,
+		       const struct fuse_dirent *dirent, u64 version)
+{
+	struct qstr name = QSTR_INIT(dirent->name, dirent->namelen);
+	struct super_block *sb = parent->d_sb;
+	struct dentry *dentry, *alias;
+	struct inode *inode;
+
+	COMPAT_LOOKUP_WAIT(wait);
+
+	name.hash = full_name_hash(parent, name.name, name.len);
+	for (;;) {
+		dentry = d_lookup(parent, &name);
+		if (!dentry)
+			dentry = compat_d_alloc_parallel(parent, &name, &wait);
+		if (IS_ERR(dentry)) {
+			forget_entry(fusewb_sb_conn(sb), entry);
+			return;
+		}
+		if (d_in_lookup(dentry))
+			break;
+
+		inode = d_inode(dentry);
+		if (inode && fusewb_entry_same(inode, entry)) {
+			fusewb_entry_refresh(inode, entry, version);
+			fusewb_entry_set_valid(dentry, entry);
+			dput(dentry);
+			return;
+		}
+		d_invalidate(dentry);
+		dput(dentry);
+	}
+
+	inode = fusewb_entry_iget(sb, entry, version);
+	alias = d_splice_alias(inode, dentry);
+	d_lookup_done(dentry);
+	if (!IS_ERR(alias))
+		fusewb_entry_set_valid(alias ?: dentry, entry);
+	if (!IS_ERR_OR_NULL(alias))
+		dput(alias);
+	dput(dentry);
+}
+
+/* The reader was killed: what the late answer brought is given back. */
+static void forget_answer(struct fusewb_req *req)
+{
+	struct cursor c = { req->out_args, req->out_args_len };
+	const struct fuse_entry_out *entry;
+	const struct fuse_dirent *dirent;
+
+	while (next_entry(&c, &entry, &dirent))
+		forget_entry(req->conn, entry);
+}
+
+/* Return: 0, or -EIO for an answer with a name that cannot be. */
+static int emit_answer(struct file *file, struct dir_context *ctx, struct fusewb_req *req,
+		       bool plus, u64 version)
+{
+	struct cursor c = { req->out_args, req->out_args_len };
+	const struct fuse_entry_out *entry = NULL;
+	const struct fuse_dirent *dirent;
+	bool full = false;
+	int err = 0;
+
+	while (next_entry(&c, plus ? &entry : NULL, &dirent)) {
+		if (!name_valid(dirent))
+			err = -EIO;
+		if (!err && !full) {
+			full = !dir_emit(ctx, dirent->name, dirent->namelen, dirent->ino,
+					 dirent->type);
+			if (!full)
+				ctx->pos = dirent->off;
+		}
+		if (!plus) {
+			if (err || full)
+				break;
+			continue;
+		}
+		if (!entry->nodeid)
+			continue;
+		/* The names of the directory itself and its parent count no lookup. */
+		if (!err && dot_or_dotdot(dirent))
+			continue;
+		if (!err && fusewb_entry_valid(entry))
+			link_entry(file->f_path.dentry, entry, dirent, version);
+		else
+			forget_entry(req->conn, entry);
+	}
+	return err;
+}
+
+/*
+ * Without FUSE_READDIRPLUS_AUTO always; else at the beginning of a directory,
+ * and further on if names of it were looked up since.
+ */
+static bool use_plus(struct inode *dir, const struct dir_context *ctx)
+{
+	struct fusewb_conn *conn = fusewb_inode_conn(dir);
+	struct fusewb_inode *fi = FUSEWB_I(dir);
+	bool follow;
+
+	if (!(conn->flags & FUSE_DO_READDIRPLUS))
+		return false;
+	follow = READ_ONCE(fi->lookups_follow);
+	WRITE_ONCE(fi->lookups_follow, false);
+	return !(conn->flags & FUSE_READDIRPLUS_AUTO) || !ctx->pos || follow;
+}
+
+static int ask_and_emit(struct inode *dir, struct file *file, struct dir_context *ctx)
+{
+	const struct fusewb_handle *handle = fusewb_file_handle(file);
+	struct fusewb_conn *conn = fusewb_inode_conn(dir);
+	bool plus = use_plus(dir, ctx);
+	struct fuse_read_in in = {
+		.fh = handle->fh,
+		.offset = ctx->pos,
+		.size = min_not_zero(conn->max_read, ANSWER_SIZE),
+		.flags = file->f_flags,
+	};
+	struct fusewb_args args = {
+		.opcode = plus ? FUSE_READDIRPLUS : FUSE_READDIR,
+		.nodeid = FUSEWB_I(dir)->nodeid,
+		.in = { { &in, sizeof(in) } },
+		.nr_in = 1,
+		.out = { { NULL, in.size } },
+		.nr_out = 1,
+		.out_var = true,
+	};
+	u64 version = fusewb_attr_version(conn);
+	struct fusewb_req *req;
+	int err;
+
+	req = fusewb_req_alloc(conn, &args, 0, GFP_KERNEL);
+	if (!req)
+		return -ENOMEM;
+	if (plus)
+		req->orphan = forget_answer;
+	err = fusewb_req_call(req);
+	if (!err)
+		err = emit_answer(file, ctx, req, plus, version);
+	fusewb_req_put(req);
+	return err;
+}
+
+static int iterate(struct file *file, struct dir_context *ctx)
+{
+	struct inode *dir = file_inode(file);
+	int err;
+
+	err = fusewb_dir_lock(dir);
+	if (err)
+		return err;
+	err = ask_and_emit(dir, file, ctx);
+	fusewb_dir_unlock(dir);
+	return err;
+}
+
+static int open(struct inode *inode, struct file *file)
+{
+	return fusewb_open_common(inode, file, true);
+}
+
+static int release(struct inode *inode, struct file *file)
+{
+	return fusewb_release_common(inode, file);
+}
+
+static int fsync(struct file *file, loff_t first, loff_t last, int datasync)
+{
+	return fusewb_fsync_common(file, datasync, FUSE_FSYNCDIR);
+}
+
+const struct file_operations fusewb_dir_fops = {
+	.open = open,
+	.release = release,
+	.read = generic_read_dir,
+	.iterate_shared = iterate,
+	.llseek = generic_file_llseek,
+	.fsync = fsync,
+};
