@@ -9,6 +9,8 @@
 #ifndef HAVE_COPY_SPLICE_READ
 /* It takes fresh pages where ->read_iter() copies, as the device's does. */
 #define copy_splice_read generic_file_splice_read
+/* It goes through ->read_iter() either way. */
+#define filemap_splice_read generic_file_splice_read
 #endif
 
 #endif
