@@ -38,6 +38,14 @@ bool fusewb_inflight_add(struct fusewb_inode *fi, struct fusewb_range *range,
 bool fusewb_inflight_extend(struct fusewb_inode *fi, struct fusewb_range *range,
 			    u64 last);
 
+/**
+ * fusewb_inflight_split() - @rest becomes a range of its own, from byte @at on
+ *
+ * At no time are the bytes of either free. @range->first < @at <= @range->last.
+ */
+void fusewb_inflight_split(struct fusewb_inode *fi, struct fusewb_range *range,
+			   struct fusewb_range *rest, u64 at);
+
 /** fusewb_inflight_remove() - answered or abandoned; wakes who waits. */
 void fusewb_inflight_remove(struct fusewb_inode *fi, struct fusewb_range *range);
 
@@ -46,17 +54,27 @@ bool fusewb_inflight_overlaps(struct fusewb_inode *fi, u64 first, u64 last);
 /**
  * fusewb_inflight_wait() - until nothing of first..last is in flight
  *
+ * For those who read: what is held does not count, so a folio lock may be held.
  * Killable and freezable. Return: 0 or -EINTR. An aborted connection empties
  * the tree, so this ends then too.
  */
 int fusewb_inflight_wait(struct fusewb_inode *fi, u64 first, u64 last);
 
 /**
+ * fusewb_inflight_wait_free() - until nothing of first..last is in flight or
+ * held
+ *
+ * For those who want to issue it. No folio lock is held, for a holder may need
+ * it. Killable and freezable. Return: 0 or -EINTR.
+ */
+int fusewb_inflight_wait_free(struct fusewb_inode *fi, u64 first, u64 last);
+
+/**
  * fusewb_inflight_hold() - nothing new is issued in first..last, and what was
  * in flight there has been answered
  *
  * The inode lock is held for writing (asserted), so that two holders never
- * wait for each other. Killable and freezable. Return: 0 or -EINTR (then
+ * wait for each other; a folio lock is not. Killable and freezable. Return: 0 or -EINTR (then
  * nothing is held).
  */
 int fusewb_inflight_hold(struct fusewb_inode *fi, struct fusewb_range *range,
