@@ -28,6 +28,9 @@ struct fusewb_handle {
 	bool dir;
 	bool opened;			/* the server knows it: RELEASE is due */
 	struct list_head link;		/* fi->write_handles, by fi->lock */
+	bool parked;			/* fi->lock: the list owns the file's
+					 * reference, see handle.c
+					 */
 	struct fusewb_req *release;	/* prebuilt */
 };
 
@@ -68,6 +71,36 @@ int fusewb_fsync_common(struct file *file, int datasync, u32 opcode);
  */
 struct fusewb_handle *fusewb_handle_for_write(struct inode *inode);
 
+/** fusewb_handle_list() - writeback may use the handle; its file has the
+ * reference.
+ */
+void fusewb_handle_list(struct fusewb_handle *h);
+
+/**
+ * fusewb_handle_park() - the file is gone: put the handle, off the list
+ *
+ * Unless it is the last and something is dirty: then once it is clean.
+ */
+void fusewb_handle_park(struct fusewb_handle *h);
+
+/** fusewb_handles_unpark() - put what is parked if nothing is dirty any more;
+ * called by whoever may have cleaned the last folio. Does not sleep for long
+ * and waits for nobody.
+ */
+void fusewb_handles_unpark(struct inode *inode);
+
+/**
+ * fusewb_put_inode_later() - drop a reference that a request held
+ *
+ * The end of a request must not evict an inode: it may run in the flusher,
+ * which evict waits for, or in the server's thread. If it is the last
+ * reference, a worker drops it.
+ */
+void fusewb_put_inode_later(struct inode *inode);
+
+/** fusewb_put_inodes_now() - wait until the worker has done so. */
+void fusewb_put_inodes_now(void);
+
 /** fusewb_init_file_inode() - file and address space operations. */
 void fusewb_init_file_inode(struct inode *inode);
 
@@ -88,9 +121,27 @@ void fusewb_readahead(struct readahead_control *rac);
 int fusewb_fetch_folio(struct inode *inode, struct fusewb_handle *h,
 		       struct folio *folio);
 
+/** fusewb_alloc_read() - a READ with the caller's credentials, without payload.
+ * @h: NULL: none. Return: the request or NULL.
+ */
+struct fusewb_req *fusewb_alloc_read(struct inode *inode, struct fusewb_handle *h,
+				     unsigned int max_spans, gfp_t gfp);
+
+/** fusewb_set_read_range() - it reads its payload's length from @pos on. */
+void fusewb_set_read_range(struct fusewb_req *req, loff_t pos);
+
 /* write.c */
 ssize_t fusewb_write_iter(struct kiocb *iocb, struct iov_iter *from);
 vm_fault_t fusewb_page_mkwrite(struct vm_fault *vmf);
+
+/**
+ * fusewb_zero_gap() - the file grows from @from to @to
+ *
+ * Between them it has to read as zero, but a mapping may have left something
+ * behind the end in the last folio. Called under the inode lock before i_size
+ * changes; killable. Return: 0 or -EINTR.
+ */
+int fusewb_zero_gap(struct inode *inode, loff_t from, loff_t to);
 
 /* direct.c: private pages, no page cache */
 ssize_t fusewb_direct_read(struct kiocb *iocb, struct iov_iter *to);
