@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Open files: open, close, fsync, mmap.
+ *
+ * fsync and close wait for what was dirty, killably; a task that exits only
+ * issues it, since nobody could end its wait, and its last handle is parked
+ * (handle.c).
+ */
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/once.h>
+#include <linux/pagemap.h>
+#include <linux/random.h>
+#include <linux/sched.h>
+#include <linux/siphash.h>
+#include <linux/splice.h>
+#include <linux/writeback.h>
+
+#include "compat/compat.h"
+#include "connection.h"
+#include "file.h"
+#include "inflight.h"
+#include "inode.h"
+#include "request.h"
+
+/* Who holds locks, as the server sees it: no kernel address. */
+static u64 owner_id(fl_owner_t owner)
+{
+	static siphash_key_t key __read_mostly;
+
+	get_random_once(&key, sizeof(key));
+	return siphash_1u64((unsigned long)owner, &key);
+}
+
+static int send_open(struct inode *inode, struct file *file, bool dir, bool trunc,
+		     struct fuse_open_out *out)
+{
+	struct fusewb_conn *conn = fusewb_inode_conn(inode);
+	u32 opcode = dir ? FUSE_OPENDIR : FUSE_OPEN;
+	u64 optional = dir ? FUSE_NO_OPENDIR_SUPPORT : FUSE_NO_OPEN_SUPPORT;
+	struct fuse_open_in in = {
+		.flags = file->f_flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC),
+	};
+	struct fusewb_args args = {
+		.opcode = opcode,
+		.nodeid = FUSEWB_I(inode)->nodeid,
+		.in = { { &in, sizeof(in) } },
+		.nr_in = 1,
+		.out = { { out, sizeof(*out) } },
+		.nr_out = 1,
+	};
+	int err;
+
+	if (trunc)
+		in.flags |= O_TRUNC;
+	if (fusewb_conn_nosys(conn, opcode))
+		return -ENOSYS;
+	err = fusewb_call(conn, &args);
+	if (err != -ENOSYS)
+		return err;
+	if (!(conn->flags & optional))
+		return err;
+	fusewb_conn_set_nosys(conn, opcode);
+	return err;
+}
+
+/* What is cached may be old. What is dirty or being read just now stays. */
+static void drop_cache(struct inode *inode)
+{
+	if (!inode->i_mapping->nrpages)
+		return;
+	unmap_mapping_range(inode->i_mapping, 0, 0, 0);
+	invalidate_mapping_pages(inode->i_mapping, 0, -1);
+}
+
+static void finish(struct inode *inode, struct file *file)
+{
+	struct fusewb_handle *h = fusewb_file_handle(file);
+
+	if (h->open_flags & FOPEN_STREAM)
+		stream_open(inode, file);
+	else if (h->open_flags & FOPEN_NONSEEKABLE)
+		nonseekable_open(inode, file);
+	if (h->dir)
+		return;
+
+	if (!(h->open_flags & FOPEN_KEEP_CACHE))
+		drop_cache(inode);
+	file->f_mode |= FMODE_CAN_ODIRECT;
+	if (file->f_mode & FMODE_WRITE)
+		fusewb_handle_list(h);
+}
+
+static bool opens_truncating(struct inode *inode, const struct file *file)
+{
+	return S_ISREG(inode->i_mode) && file->f_flags & O_TRUNC &&
+	       fusewb_inode_conn(inode)->flags & FUSE_ATOMIC_O_TRUNC;
+}
+
+static void truncated(struct inode *inode)
+{
+	lockdep_assert_held_write(&inode->i_rwsem);
+	truncate_setsize(inode, 0);
+	fusewb_invalidate_attr(inode);
+}
+
+void fusewb_finish_open(struct inode *inode, struct file *file)
+{
+	if (opens_truncating(inode, file) && inode->i_mapping->nrpages) {
+		inode_lock(inode);
+		truncated(inode);
+		inode_unlock(inode);
+	}
+	finish(inode, file);
+}
+
+int fusewb_open_common(struct inode *inode, struct file *file, bool dir)
+{
+	struct fusewb_conn *conn = fusewb_inode_conn(inode);
+	struct fusewb_inode *fi = FUSEWB_I(inode);
+	bool trunc = opens_truncating(inode, file);
+	struct fuse_open_out out = {};
+	struct fusewb_range hold;
+	struct fusewb_handle *h;
+	bool opened = true;
+	int err;
+
+	if (!dir) {
+		err = generic_file_open(inode, file);
+		if (err)
+			return err;
+	}
+	h = fusewb_handle_alloc(conn, dir);
+	if (!h)
+		return -ENOMEM;
+
+	/* No WRITE of the old contents may come after the server truncates. */
+	if (trunc) {
+		err = -EINTR;
+		if (down_write_killable(&inode->i_rwsem))
+			goto put;
+		err = fusewb_inflight_hold(fi, &hold, 0, U64_MAX);
+		if (err)
+			goto unlock;
+	}
+	err = send_open(inode, file, dir, trunc, &out);
+	if (err == -ENOSYS && fusewb_conn_nosys(conn, dir ? FUSE_OPENDIR : FUSE_OPEN)) {
+		/* It keeps no state for open files: there is nothing to release. */
+		out.open_flags = FOPEN_KEEP_CACHE;
+		opened = false;
+		err = 0;
+	}
+	if (!err && trunc && opened)
+		truncated(inode);
+	if (trunc)
+		fusewb_inflight_release(fi, &hold);
+unlock:
+	if (trunc)
+		inode_unlock(inode);
+	if (err)
+		goto put;
+
+	fusewb_handle_opened(h, inode, &out, file->f_flags);
+	h->opened = opened;
+	file->private_data = h;
+	finish(inode, file);
+	return 0;
+put:
+	fusewb_handle_put(h);
+	return err;
+}
+
+static int fusewb_open(struct inode *inode, struct file *file)
+{
+	return fusewb_open_common(inode, file, false);
+}
+
+int fusewb_release_common(struct inode *inode, struct file *file)
+{
+	struct fusewb_handle *h = fusewb_file_handle(file);
+
+	if (h->dir || list_empty(&h->link)) {
+		fusewb_handle_put(h);
+		return 0;
+	}
+	/* What a mapping or an exiting task left; nothing waits here. */
+	write_inode_now(inode, 0);
+	fusewb_handle_park(h);
+	return 0;
+}
+
+/* FLUSH that nobody waits for: it comes before the RELEASE all the same. */
+static void flushed(struct fusewb_req *req, int error)
+{
+	fusewb_handle_put(req->io.handle);
+}
+
+static int send_flush(struct inode *inode, struct fusewb_handle *h, fl_owner_t owner)
+{
+	struct fusewb_conn *conn = fusewb_inode_conn(inode);
+	struct fuse_flush_in in = { .fh = h->fh, .lock_owner = owner_id(owner) };
+	struct fusewb_args args = {
+		.opcode = FUSE_FLUSH,
+		.nodeid = FUSEWB_I(inode)->nodeid,
+		.in = { { &in, sizeof(in) } },
+		.nr_in = 1,
+	};
+	struct fusewb_req *req;
+	int err;
+
+	if (!h->opened || fusewb_conn_nosys(conn, FUSE_FLUSH))
+		return 0;
+	if (!(current->flags & PF_EXITING)) {
+		err = fusewb_call(conn, &args);
+		if (err != -ENOSYS)
+			return err;
+		fusewb_conn_set_nosys(conn, FUSE_FLUSH);
+		return 0;
+	}
+
+	req = fusewb_req_alloc(conn, &args, 0, GFP_KERNEL);
+	if (!req)
+		return -ENOMEM;
+	req->io.handle = fusewb_handle_get(h);
+	req->end = flushed;
+	fusewb_req_queue(req);
+	return 0;
+}
+
+static int fusewb_flush(struct file *file, fl_owner_t owner)
+{
+	struct inode *inode = file_inode(file);
+	struct fusewb_handle *h = fusewb_file_handle(file);
+	bool writes = file->f_mode & FMODE_WRITE;
+	int err = 0, flush_err;
+
+	if (writes && current->flags & PF_EXITING) {
+		filemap_flush(inode->i_mapping);
+	} else if (writes) {
+		err = fusewb_drain(inode, 0, LLONG_MAX);
+		/* Told here, and once more to fsync: close() is often ignored. */
+		if (!err)
+			err = filemap_check_wb_err(inode->i_mapping,
+						   READ_ONCE(file->f_wb_err));
+		if (!err)
+			err = fusewb_flush_times(inode);
+	}
+	if (h->open_flags & FOPEN_NOFLUSH && !fusewb_conn_writeback(fusewb_inode_conn(inode)))
+		return err;
+	flush_err = send_flush(inode, h, owner);
+	return err ?: flush_err;
+}
+
+int fusewb_fsync_common(struct file *file, int datasync, u32 opcode)
+{
+	struct inode *inode = file_inode(file);
+	struct fusewb_conn *conn = fusewb_inode_conn(inode);
+	struct fuse_fsync_in in = {
+		.fh = fusewb_file_handle(file)->fh,
+		.fsync_flags = datasync ? FUSE_FSYNC_FDATASYNC : 0,
+	};
+	struct fusewb_args args = {
+		.opcode = opcode,
+		.nodeid = FUSEWB_I(inode)->nodeid,
+		.in = { { &in, sizeof(in) } },
+		.nr_in = 1,
+	};
+	int err;
+
+	if (fusewb_conn_nosys(conn, opcode))
+		return 0;
+	err = fusewb_call(conn, &args);
+	if (err == -ENOSYS) {
+		fusewb_conn_set_nosys(conn, opcode);
+		err = 0;
+	}
+	return err;
+}
+
+static int fusewb_fsync(struct file *file, loff_t first, loff_t last, int datasync)
+{
+	struct inode *inode = file_inode(file);
+	int err, later;
+
+	err = fusewb_drain(inode, first, last);
+	/* Killed: the error stays for the next fsync. */
+	if (err)
+		return err;
+	err = file_check_and_advance_wb_err(file);
+
+	later = datasync ? 0 : fusewb_flush_times(inode);
+	if (!later)
+		later = fusewb_fsync_common(file, datasync, FUSE_FSYNC);
+	return err ?: later;
+}
+
+static const struct vm_operations_struct vm_ops = {
+	.fault		= filemap_fault,
+	.map_pages	= filemap_map_pages,
+	.page_mkwrite	= fusewb_page_mkwrite,
+};
+
+static int fusewb_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	if (fusewb_file_handle(file)->open_flags & FOPEN_DIRECT_IO) {
+		/* Coherent with what the server has: only a private snapshot. */
+		if (vma->vm_flags & VM_MAYSHARE)
+			return -ENODEV;
+		drop_cache(file_inode(file));
+	}
+	file_accessed(file);
+	vma->vm_ops = &vm_ops;
+	return 0;
+}
+
+static loff_t fusewb_llseek(struct file *file, loff_t offset, int whence)
+{
+	int err;
+
+	if (whence != SEEK_SET && whence != SEEK_CUR) {
+		err = fusewb_update_attributes(file_inode(file), file);
+		if (err)
+			return err;
+	}
+	return generic_file_llseek(file, offset, whence);
+}
+
+static ssize_t fusewb_splice_read(struct file *file, loff_t *pos,
+				  struct pipe_inode_info *pipe, size_t len,
+				  unsigned int flags)
+{
+	if (fusewb_file_handle(file)->open_flags & FOPEN_DIRECT_IO)
+		return copy_splice_read(file, pos, pipe, len, flags);
+	return filemap_splice_read(file, pos, pipe, len, flags);
+}
+
+const struct file_operations fusewb_file_fops = {
+	.llseek		= fusewb_llseek,
+	.read_iter	= fusewb_read_iter,
+	.write_iter	= fusewb_write_iter,
+	.mmap		= fusewb_mmap,
+	.open		= fusewb_open,
+	.flush		= fusewb_flush,
+	.release	= fusewb_release_common,
+	.fsync		= fusewb_fsync,
+	.splice_read	= fusewb_splice_read,
+	.splice_write	= iter_file_splice_write,
+};
+
+const struct address_space_operations fusewb_aops = {
+	.read_folio	= fusewb_read_folio,
+	.readahead	= fusewb_readahead,
+	.dirty_folio	= filemap_dirty_folio,
+	.writepages	= fusewb_writepages,
+	.migrate_folio	= fusewb_migrate_folio,
+};
+
+void fusewb_init_file_inode(struct inode *inode)
+{
+	inode->i_fop = &fusewb_file_fops;
+	inode->i_mapping->a_ops = &fusewb_aops;
+	mapping_set_large_folios(inode->i_mapping);
+}
