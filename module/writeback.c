@@ -1,0 +1,445 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Writeback: dirty folios become WRITE requests, straight from the page cache.
+ *
+ * Contiguous folios of any order are gathered into a request until it is full.
+ * A folio joins under its lock: its bytes are claimed in the tree of in-flight
+ * ranges, it is made clean, its reference or, in one branch, a copy of it is
+ * added. The marks in the page cache follow in one round a request, just before
+ * it is queued. What happens to the folio after that does not matter to the
+ * request; see inflight.c for what does.
+ *
+ * Only fsync and its like wait (for a folio lock, for bytes in flight); the
+ * flusher, sync(2) and reclaim pass over what they cannot have at once.
+ */
+#include <linux/backing-dev.h>
+#include <linux/fs.h>
+#include <linux/highmem.h>
+#include <linux/migrate.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/writeback.h>
+
+#include "compat/compat.h"
+#include "connection.h"
+#include "file.h"
+#include "inflight.h"
+#include "inode.h"
+#include "request.h"
+
+/*
+ * One pass over the dirty folios of a mapping.
+ *
+ * @req: being gathered, or NULL
+ * @spare: the next, for none is allocated under a folio lock, or NULL
+ * @first: index of the first folio in @req
+ * @last: last index of the last folio in @req
+ * @limit: bytes in a request, whole pages
+ * @wait: fsync
+ */
+struct issue {
+	struct address_space *mapping;
+	struct inode *inode;
+	struct fusewb_conn *conn;
+	struct fusewb_handle *handle;
+	struct writeback_control *wbc;
+	struct fusewb_req *req;
+	struct fusewb_req *spare;
+	pgoff_t first;
+	pgoff_t last;
+	size_t limit;
+	bool wait;
+};
+
+static struct bdi_writeback *inode_wb(struct inode *inode)
+{
+	return &inode_to_bdi(inode)->wb;
+}
+
+static void write_end(struct fusewb_req *req, int error)
+{
+	const struct fuse_write_out *out = req->out_args;
+	struct fusewb_counters *counters = &req->conn->counters;
+	struct inode *inode = req->io.inode;
+	struct bdi_writeback *wb = inode_wb(inode);
+	long i;
+
+	if (!error && out->size != req->payload_len)
+		error = -EIO;
+	if (error) {
+		atomic64_inc(&counters->write_errors);
+		/* That nobody serves the file any more is an I/O error of it. */
+		mapping_set_error(inode->i_mapping, error == -ENOTCONN ? -EIO : error);
+	}
+
+	wb_stat_mod(wb, WB_WRITEBACK, -req->io.nr_pages);
+	for (i = 0; i < req->io.nr_pages; i++)
+		wb_writeout_inc(wb);
+	atomic64_sub(req->payload_len, &counters->bytes_in_flight);
+
+	/* The blocks that the file occupies have changed. */
+	fusewb_invalidate_attr(inode);
+	/* Whoever waits for the range finds the error. */
+	fusewb_inflight_remove(FUSEWB_I(inode), &req->io.range);
+	fusewb_handle_put(req->io.handle);
+	fusewb_handles_unpark(inode);
+	fusewb_put_inode_later(inode);
+}
+
+static struct fusewb_req *new_write(struct issue *is)
+{
+	struct fuse_write_in in = {
+		.fh = is->handle->fh,
+		.write_flags = FUSE_WRITE_CACHE,
+	};
+	struct fusewb_args args = {
+		.opcode = FUSE_WRITE,
+		.nodeid = FUSEWB_I(is->inode)->nodeid,
+		.in = { { &in, sizeof(in) } },
+		.nr_in = 1,
+		.out = { { NULL, sizeof(struct fuse_write_out) } },
+		.nr_out = 1,
+		.nocreds = true,
+	};
+	struct fusewb_req *req;
+
+	req = fusewb_req_alloc_writeback(is->conn, &args, FUSEWB_WRITEBACK_SPANS);
+	req->payload_in = true;
+	req->end = write_end;
+	return req;
+}
+
+/* @req has its range and is the one being gathered from here on. */
+static void start(struct issue *is, struct fusewb_req *req, struct folio *folio)
+{
+	ihold(is->inode);
+	req->io.inode = is->inode;
+	req->io.handle = fusewb_handle_get(is->handle);
+	is->req = req;
+	is->first = folio->index;
+}
+
+/*
+ * Clean folios lose their marks. One that was redirtied after it was made clean
+ * keeps them: the flag is set before the mark, so it is seen here or the mark
+ * is set again after.
+ */
+static void clear_marks(struct address_space *mapping, pgoff_t first, pgoff_t last)
+{
+	XA_STATE(xas, &mapping->i_pages, first);
+	struct folio *folio;
+
+	xas_lock_irq(&xas);
+	xas_for_each_marked(&xas, folio, last, PAGECACHE_TAG_DIRTY) {
+		if (xa_is_value(folio) || folio_test_dirty(folio))
+			continue;
+		xas_clear_mark(&xas, PAGECACHE_TAG_DIRTY);
+		xas_clear_mark(&xas, PAGECACHE_TAG_TOWRITE);
+	}
+	xas_unlock_irq(&xas);
+}
+
+static void submit(struct issue *is)
+{
+	struct fusewb_counters *counters = &is->conn->counters;
+	struct fusewb_req *req = is->req;
+	struct fuse_write_in *in;
+
+	if (!req)
+		return;
+	is->req = NULL;
+	in = req->in_args;
+	in->offset = req->io.range.first;
+	in->size = req->payload_len;
+	clear_marks(is->mapping, is->first, is->last);
+
+	req->io.nr_pages = DIV_ROUND_UP(req->payload_len, PAGE_SIZE);
+	wb_stat_mod(inode_wb(is->inode), WB_WRITEBACK, req->io.nr_pages);
+	atomic64_inc(&counters->write_requests);
+	atomic64_add(req->payload_len, &counters->bytes_in_flight);
+	fusewb_req_queue(req);
+}
+
+/* @off is a multiple of the page size. */
+static bool add_copy(struct fusewb_req *req, struct folio *folio, size_t off, size_t len)
+{
+	struct folio *copy = folio_alloc(GFP_NOFS | __GFP_NORETRY | __GFP_NOWARN,
+					 get_order(len));
+	size_t done;
+
+	if (!copy)
+		return false;
+	for (done = 0; done < len; done += PAGE_SIZE)
+		memcpy_page(folio_page(copy, done >> PAGE_SHIFT), 0,
+			    folio_page(folio, (off + done) >> PAGE_SHIFT), 0,
+			    min_t(size_t, len - done, PAGE_SIZE));
+	fusewb_req_add_span(req, copy, 0, len);
+	folio_put(copy);
+	return true;
+}
+
+static void add_payload(struct issue *is, struct folio *folio, size_t off, size_t len)
+{
+	struct fusewb_counters *counters = &is->conn->counters;
+	/* Whoever pinned it can change it without a fault that would redirty. */
+	bool copy = is->conn->writeback == FUSEWB_WRITEBACK_COPY ||
+		    folio_maybe_dma_pinned(folio);
+
+	/* Without memory for a copy progress is worth more. */
+	if (copy && add_copy(is->req, folio, off, len)) {
+		atomic64_add(len, &counters->bytes_copied);
+		return;
+	}
+	fusewb_req_add_span(is->req, folio, off, len);
+	atomic64_add(len, &counters->bytes_direct);
+}
+
+static bool fits(const struct issue *is, loff_t pos, size_t len)
+{
+	const struct fusewb_req *req = is->req;
+
+	return req && pos == req->io.range.last + 1 &&
+	       req->payload_len + len <= is->limit && req->nr_spans < req->max_spans;
+}
+
+/* Claims the bytes for the request being gathered or a new one. */
+static bool claim(struct issue *is, struct folio *folio, loff_t pos, size_t len)
+{
+	struct fusewb_inode *fi = FUSEWB_I(is->inode);
+	u64 last = pos + len - 1;
+	struct fusewb_req *req;
+
+	if (fits(is, pos, len))
+		return fusewb_inflight_extend(fi, &is->req->io.range, last);
+	submit(is);
+	req = is->spare ?: new_write(is);
+	is->spare = NULL;
+	if (!fusewb_inflight_add(fi, &req->io.range, pos, last)) {
+		is->spare = req;
+		return false;
+	}
+	start(is, req, folio);
+	return true;
+}
+
+/* Under the folio's lock. Return: false if its bytes are in flight or held. */
+static bool join(struct issue *is, struct folio *folio, loff_t pos, size_t len)
+{
+	size_t off = 0;
+
+	if (!claim(is, folio, pos, len))
+		return false;
+	folio_clear_dirty_for_io(folio);
+	is->last = folio_next_index(folio) - 1;
+
+	while (len) {
+		size_t n = min(len, is->limit - is->req->payload_len);
+
+		add_payload(is, folio, off, n);
+		off += n;
+		len -= n;
+		if (len) {
+			/* Larger than a request may be. */
+			struct fusewb_req *rest = new_write(is);
+
+			fusewb_inflight_split(FUSEWB_I(is->inode), &is->req->io.range,
+					      &rest->io.range, pos + off);
+			submit(is);
+			start(is, rest, folio);
+		}
+	}
+	is->wbc->nr_to_write -= folio_nr_pages(folio);
+	return true;
+}
+
+/*
+ * The last writable file is gone, and what it left was written; somebody who
+ * had pinned the folio dirtied it after that. Nobody can send it any more.
+ */
+static void give_up(struct issue *is, struct folio *folio)
+{
+	folio_clear_dirty_for_io(folio);
+	clear_marks(is->mapping, folio->index, folio_next_index(folio) - 1);
+	mapping_set_error(is->mapping, -EIO);
+	atomic64_inc(&is->conn->counters.write_errors);
+}
+
+enum outcome {
+	DONE,
+	BUSY,		/* bytes in flight or held */
+};
+
+/* Under the folio's lock. @again: it was BUSY before. */
+static enum outcome issue_locked(struct issue *is, struct folio *folio, bool again)
+{
+	loff_t pos = folio_pos(folio);
+	loff_t size = i_size_read(is->inode);
+	pgoff_t last = folio_next_index(folio) - 1;
+
+	if (folio->mapping != is->mapping)
+		return DONE;
+	if (!folio_test_dirty(folio)) {
+		clear_marks(is->mapping, folio->index, last);
+		return DONE;
+	}
+	/* What fsync had to write has been issued since: it is newer by now. */
+	if (again && !xa_get_mark(&is->mapping->i_pages, folio->index, PAGECACHE_TAG_TOWRITE))
+		return DONE;
+	if (pos >= size) {
+		/* A truncation is about to drop it. */
+		folio_cancel_dirty(folio);
+		clear_marks(is->mapping, folio->index, last);
+		return DONE;
+	}
+	if (!is->handle) {
+		give_up(is, folio);
+		return DONE;
+	}
+	return join(is, folio, pos, min_t(loff_t, folio_size(folio), size - pos)) ? DONE : BUSY;
+}
+
+static void skip(struct issue *is, struct folio *folio)
+{
+	is->wbc->pages_skipped += folio_nr_pages(folio);
+}
+
+/* Return: 0 or, if killed, -EINTR. */
+static int issue_folio(struct issue *is, struct folio *folio)
+{
+	struct fusewb_inode *fi = FUSEWB_I(is->inode);
+	bool again = false;
+	enum outcome outcome;
+	u64 first, last;
+	int err;
+
+	for (;;) {
+		if (is->handle && !is->spare &&
+		    !fits(is, folio_pos(folio), folio_size(folio)))
+			is->spare = new_write(is);
+
+		if (!folio_trylock(folio)) {
+			if (!is->wait) {
+				skip(is, folio);
+				return 0;
+			}
+			/* Nobody shall wait for what is not even queued. */
+			submit(is);
+			if (folio_lock_killable(folio))
+				return -EINTR;
+		}
+		first = folio_pos(folio);
+		last = first + folio_size(folio) - 1;
+		outcome = issue_locked(is, folio, again);
+		folio_unlock(folio);
+
+		if (outcome == DONE)
+			return 0;
+		if (!is->wait) {
+			skip(is, folio);
+			atomic64_inc(&is->conn->counters.skipped);
+			return 0;
+		}
+		submit(is);
+		err = fusewb_inflight_wait_free(fi, first, last);
+		if (err)
+			return err;
+		again = true;
+	}
+}
+
+static int issue_range(struct issue *is, pgoff_t index, pgoff_t end)
+{
+	struct writeback_control *wbc = is->wbc;
+	bool all = wbc->sync_mode == WB_SYNC_ALL;
+	xa_mark_t mark = PAGECACHE_TAG_DIRTY;
+	struct folio_batch batch;
+	unsigned int i;
+	int err = 0;
+
+	if (all || wbc->tagged_writepages) {
+		tag_pages_for_writeback(is->mapping, index, end);
+		mark = PAGECACHE_TAG_TOWRITE;
+	}
+
+	folio_batch_init(&batch);
+	while (index <= end && filemap_get_folios_tag(is->mapping, &index, end, mark, &batch)) {
+		for (i = 0; i < folio_batch_count(&batch); i++) {
+			struct folio *folio = batch.folios[i];
+
+			err = issue_folio(is, folio);
+			if (err)
+				break;
+			if (wbc->nr_to_write <= 0 && !all) {
+				is->mapping->writeback_index = folio_next_index(folio);
+				break;
+			}
+		}
+		folio_batch_release(&batch);
+		if (err || (wbc->nr_to_write <= 0 && !all))
+			return err;
+		cond_resched();
+	}
+	if (wbc->range_cyclic)
+		is->mapping->writeback_index = 0;
+	return 0;
+}
+
+int fusewb_writepages(struct address_space *mapping, struct writeback_control *wbc)
+{
+	struct inode *inode = mapping->host;
+	struct issue is = {
+		.mapping = mapping,
+		.inode = inode,
+		.conn = fusewb_inode_conn(inode),
+		.wbc = wbc,
+		.wait = wbc->sync_mode == WB_SYNC_ALL && !wbc->for_sync,
+	};
+	pgoff_t first, last;
+	int err = 0;
+
+	/* Dirty folios have a handle, and that an inode: this one is evicted. */
+	if (!igrab(inode))
+		return 0;
+	if (wbc->range_cyclic) {
+		first = mapping->writeback_index;
+		last = -1;
+	} else {
+		first = wbc->range_start >> PAGE_SHIFT;
+		last = wbc->range_end >> PAGE_SHIFT;
+	}
+
+	/* Before a mark is cleared, for then the handle may be unparked. */
+	is.handle = fusewb_handle_for_write(inode);
+	is.limit = round_down(is.conn->max_write, PAGE_SIZE);
+	if (mapping_tagged(mapping, PAGECACHE_TAG_DIRTY)) {
+		err = issue_range(&is, first, last);
+		submit(&is);
+	}
+	if (is.spare)
+		fusewb_req_put(is.spare);
+	if (is.handle)
+		fusewb_handle_put(is.handle);
+	fusewb_handles_unpark(inode);
+	fusewb_put_inode_later(inode);
+	return err;
+}
+
+int fusewb_drain(struct inode *inode, loff_t first, loff_t last)
+{
+	int err = filemap_fdatawrite_range(inode->i_mapping, first, last);
+
+	if (err)
+		return err;
+	return fusewb_inflight_wait(FUSEWB_I(inode), first, last);
+}
+
+int fusewb_migrate_folio(struct address_space *mapping, struct folio *dst,
+			 struct folio *src, enum migrate_mode mode)
+{
+	/* It refuses a folio with more references than it can explain. */
+	int err = filemap_migrate_folio(mapping, dst, src, mode);
+
+	if (err == -EAGAIN)
+		atomic64_inc(&fusewb_inode_conn(mapping->host)->counters.migrate_again);
+	return err;
+}
