@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Cached writes: write(2) and shared mappings make folios dirty, and never wait
+ * for their writeback.
+ *
+ * write(2) takes the largest folio that the write covers, up to WRITE_ORDER, so
+ * that a write of whole folios reads nothing in. What it covers only in part
+ * is read in first, unless the file ends before.
+ */
+#include <linux/fs.h>
+#include <linux/highmem.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/sched/signal.h>
+#include <linux/swap.h>
+#include <linux/uio.h>
+#include <linux/writeback.h>
+
+#include "compat/compat.h"
+#include "connection.h"
+#include "file.h"
+#include "inode.h"
+
+/* 64 KiB with pages of 4 KiB. */
+#define WRITE_ORDER 4u
+
+/*
+ * Like __filemap_get_folio() with FGP_LOCK, but a kill ends the wait for the
+ * lock, whose owner may be reading from a server.
+ * Return: the folio, locked and referenced, NULL if none is cached, -EINTR.
+ */
+static struct folio *lock_cached(struct address_space *mapping, pgoff_t index)
+{
+	for (;;) {
+		struct folio *folio = filemap_get_folio(mapping, index);
+
+		if (IS_ERR_OR_NULL(folio))
+			return NULL;
+		if (folio_lock_killable(folio)) {
+			folio_put(folio);
+			return ERR_PTR(-EINTR);
+		}
+		if (folio->mapping == mapping && folio_contains(folio, index))
+			return folio;
+		folio_unlock(folio);
+		folio_put(folio);
+	}
+}
+
+/* The order of the largest aligned folio at @index of which @len bytes, that
+ * begin with its first, cover all.
+ */
+static unsigned int write_order(struct address_space *mapping, pgoff_t index, size_t len)
+{
+	unsigned int order = WRITE_ORDER;
+
+	if (!mapping_large_folio_support(mapping))
+		return 0;
+	while (order && (index & ((1ul << order) - 1) || PAGE_SIZE << order > len))
+		order--;
+	/* Not every kernel can have two pages in a folio of the page cache. */
+	return order == 1 ? 0 : order;
+}
+
+/* Return: a new folio, cached, locked, not uptodate; -EEXIST, -ENOMEM. */
+static struct folio *add_folio(struct address_space *mapping, pgoff_t index,
+			       unsigned int order)
+{
+	gfp_t gfp = mapping_gfp_mask(mapping) | __GFP_WRITE;
+	struct folio *folio;
+	int err;
+
+	if (order)
+		gfp |= __GFP_NORETRY | __GFP_NOWARN;
+	folio = filemap_alloc_folio(gfp, order, NULL);
+	if (!folio)
+		return ERR_PTR(-ENOMEM);
+	err = filemap_add_folio(mapping, folio, index, gfp);
+	if (err) {
+		folio_put(folio);
+		return ERR_PTR(err);
+	}
+	return folio;
+}
+
+/* Return: the folio for a write of @len bytes at @pos, locked, or an error. */
+static struct folio *get_folio(struct address_space *mapping, loff_t pos, size_t len)
+{
+	pgoff_t index = pos >> PAGE_SHIFT;
+	unsigned int order = offset_in_page(pos) ? 0 : write_order(mapping, index, len);
+	struct folio *folio;
+
+	for (;;) {
+		folio = lock_cached(mapping, index);
+		if (folio)
+			return folio;
+		folio = add_folio(mapping, index, order);
+		if (!IS_ERR(folio))
+			return folio;
+		/* A smaller one has room where a larger would overlap others. */
+		if (!order && PTR_ERR(folio) != -EEXIST)
+			return folio;
+		order = 0;
+	}
+}
+
+/*
+ * Makes sure that all of a locked folio will be valid once @len bytes at @off
+ * are copied into it.
+ */
+static int prepare(struct inode *inode, struct fusewb_handle *h, struct folio *folio,
+		   size_t off, size_t len)
+{
+	loff_t pos = folio_pos(folio);
+	size_t size = folio_size(folio);
+	loff_t valid = i_size_read(inode) - pos;
+
+	if (folio_test_uptodate(folio) || len == size)
+		return 0;
+	/* Nothing of the file is in it that the write does not cover. */
+	if (valid <= 0 || (!off && len >= valid)) {
+		folio_zero_segments(folio, 0, off, off + len, size);
+		return 0;
+	}
+	return fusewb_fetch_folio(inode, h, folio);
+}
+
+/* Return: bytes written, 0 to try again with less, or an error. */
+static ssize_t write_folio(struct file *file, struct iov_iter *from, loff_t pos, size_t len)
+{
+	struct address_space *mapping = file->f_mapping;
+	struct inode *inode = mapping->host;
+	struct folio *folio;
+	size_t off, copied;
+	int err;
+
+	folio = get_folio(mapping, pos, len);
+	if (IS_ERR(folio))
+		return PTR_ERR(folio);
+
+	off = offset_in_folio(folio, pos);
+	len = min(len, folio_size(folio) - off);
+	err = prepare(inode, fusewb_file_handle(file), folio, off, len);
+	if (err) {
+		folio_unlock(folio);
+		folio_put(folio);
+		return err;
+	}
+
+	copied = copy_folio_from_iter_atomic(folio, off, len, from);
+	flush_dcache_folio(folio);
+	if (copied < len && !folio_test_uptodate(folio)) {
+		/* Part of it has never been valid. */
+		iov_iter_revert(from, copied);
+		copied = 0;
+	}
+	if (copied) {
+		if (!folio_test_uptodate(folio))
+			folio_mark_uptodate(folio);
+		/* Under the folio lock: writeback clips by it. */
+		if (pos + copied > i_size_read(inode))
+			i_size_write(inode, pos + copied);
+		folio_mark_dirty(folio);
+	}
+	folio_unlock(folio);
+	folio_mark_accessed(folio);
+	folio_put(folio);
+	return copied;
+}
+
+int fusewb_zero_gap(struct inode *inode, loff_t from, loff_t to)
+{
+	struct folio *folio;
+	size_t first;
+
+	lockdep_assert_held_write(&inode->i_rwsem);
+
+	folio = lock_cached(inode->i_mapping, from >> PAGE_SHIFT);
+	if (IS_ERR(folio))
+		return PTR_ERR(folio);
+	if (!folio)
+		return 0;
+	first = offset_in_folio(folio, from);
+	folio_zero_segment(folio, first, min_t(loff_t, folio_size(folio), first + (to - from)));
+	folio_unlock(folio);
+	folio_put(folio);
+	return 0;
+}
+
+static ssize_t write_cached(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct file *file = iocb->ki_filp;
+	struct inode *inode = file_inode(file);
+	size_t chunk = PAGE_SIZE << WRITE_ORDER;
+	loff_t size = i_size_read(inode);
+	ssize_t written = 0, ret = 0;
+
+	if (iocb->ki_pos > size) {
+		ret = fusewb_zero_gap(inode, size, iocb->ki_pos);
+		if (ret)
+			return ret;
+	}
+	while (iov_iter_count(from)) {
+		size_t len = min(iov_iter_count(from),
+				 chunk - (size_t)(iocb->ki_pos & (chunk - 1)));
+		size_t absent;
+
+		if (fatal_signal_pending(current)) {
+			ret = -EINTR;
+			break;
+		}
+		/* The source may be a mapping of the very folio to be locked. */
+		absent = fault_in_iov_iter_readable(from, len);
+		if (absent == len) {
+			ret = -EFAULT;
+			break;
+		}
+		ret = write_folio(file, from, iocb->ki_pos, len - absent);
+		if (ret < 0)
+			break;
+		/* Its source was reclaimed again: less has a better chance. */
+		if (!ret)
+			chunk = PAGE_SIZE;
+		iocb->ki_pos += ret;
+		written += ret;
+		balance_dirty_pages_ratelimited(file->f_mapping);
+		cond_resched();
+	}
+	return written ?: ret;
+}
+
+ssize_t fusewb_write_iter(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct file *file = iocb->ki_filp;
+	struct inode *inode = file_inode(file);
+	ssize_t ret;
+
+	if (fusewb_conn_aborted(fusewb_inode_conn(inode)))
+		return -ENOTCONN;
+	if (!fusewb_local_times(inode) || iocb->ki_flags & IOCB_DIRECT ||
+	    fusewb_file_handle(file)->open_flags & FOPEN_DIRECT_IO)
+		return fusewb_direct_write(iocb, from);
+
+	if (down_write_killable(&inode->i_rwsem))
+		return -EINTR;
+	ret = generic_write_checks(iocb, from);
+	if (ret > 0)
+		ret = file_remove_privs(file) ?: file_update_time(file) ?: ret;
+	if (ret > 0)
+		ret = write_cached(iocb, from);
+	inode_unlock(inode);
+	if (ret > 0)
+		ret = generic_write_sync(iocb, ret);
+	return ret;
+}
+
+vm_fault_t fusewb_page_mkwrite(struct vm_fault *vmf)
+{
+	struct folio *folio = page_folio(vmf->page);
+	struct file *file = vmf->vma->vm_file;
+	struct inode *inode = file_inode(file);
+	vm_fault_t ret = VM_FAULT_LOCKED;
+
+	sb_start_pagefault(inode->i_sb);
+	file_update_time(file);
+	/* It is mapped, so it is uptodate: nobody who has it locked waits. */
+	folio_lock(folio);
+	if (folio->mapping != inode->i_mapping || folio_pos(folio) >= i_size_read(inode)) {
+		folio_unlock(folio);
+		ret = VM_FAULT_NOPAGE;
+		goto out;
+	}
+	folio_mark_dirty(folio);
+out:
+	sb_end_pagefault(inode->i_sb);
+	return ret;
+}
