@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Cached reads.
+ *
+ * The server's answer is copied straight into the folios. Bytes that are in
+ * flight to the server may not be asked for: it could answer with what it had
+ * before. Readahead leaves such a range alone, who needs the folio waits.
+ */
+#include <linux/fs.h>
+#include <linux/highmem.h>
+#include <linux/pagemap.h>
+
+#include "compat/compat.h"
+#include "connection.h"
+#include "file.h"
+#include "inflight.h"
+#include "inode.h"
+#include "request.h"
+
+struct fusewb_req *fusewb_alloc_read(struct inode *inode, struct fusewb_handle *h,
+				     unsigned int max_spans, gfp_t gfp)
+{
+	struct fuse_read_in in = {
+		.fh = h ? h->fh : 0,
+		.flags = h ? h->flags : 0,
+	};
+	struct fusewb_args args = {
+		.opcode = FUSE_READ,
+		.nodeid = FUSEWB_I(inode)->nodeid,
+		.in = { { &in, sizeof(in) } },
+		.nr_in = 1,
+	};
+
+	return fusewb_req_alloc(fusewb_inode_conn(inode), &args, max_spans, gfp);
+}
+
+void fusewb_set_read_range(struct fusewb_req *req, loff_t pos)
+{
+	struct fuse_read_in *in = req->in_args;
+
+	in->offset = pos;
+	in->size = req->payload_len;
+}
+
+/* The server's file ends sooner than we knew, unless it is we who know. */
+static void note_short(struct inode *inode)
+{
+	if (!fusewb_conn_writeback(fusewb_inode_conn(inode)))
+		fusewb_invalidate_attr(inode);
+}
+
+/*
+ * What local writes will make part of the file has to read as zero, whatever
+ * the server has behind the end that we know.
+ */
+static void zero_behind(struct inode *inode, struct folio *folio)
+{
+	loff_t size = i_size_read(inode), pos = folio_pos(folio);
+
+	if (!fusewb_conn_writeback(fusewb_inode_conn(inode)))
+		return;
+	if (size < pos + folio_size(folio))
+		folio_zero_segment(folio, max_t(loff_t, size - pos, 0), folio_size(folio));
+}
+
+/* Return: bytes received, or an error. */
+static ssize_t fetch_part(struct inode *inode, struct fusewb_handle *h,
+			  struct folio *folio, size_t off, size_t len)
+{
+	struct fusewb_req *req = fusewb_alloc_read(inode, h, 1, GFP_NOFS);
+	ssize_t ret;
+
+	if (!req)
+		return -ENOMEM;
+	fusewb_req_add_span(req, folio, off, len);
+	fusewb_set_read_range(req, folio_pos(folio) + off);
+	ret = fusewb_req_call(req);
+	if (!ret) {
+		ret = req->payload_received;
+		atomic64_add(ret, &req->conn->counters.bytes_read);
+	}
+	fusewb_req_put(req);
+	return ret;
+}
+
+int fusewb_fetch_folio(struct inode *inode, struct fusewb_handle *h,
+		       struct folio *folio)
+{
+	struct fusewb_conn *conn = fusewb_inode_conn(inode);
+	loff_t pos = folio_pos(folio);
+	size_t size = folio_size(folio), off = 0;
+	int err;
+
+	VM_WARN_ON_ONCE_FOLIO(!folio_test_locked(folio), folio);
+
+	/* Nothing that ends a WRITE needs this folio's lock. */
+	err = fusewb_inflight_wait(FUSEWB_I(inode), pos, pos + size - 1);
+	if (err)
+		return err;
+
+	/* Behind the end of what only we have written there is nothing to ask. */
+	if (fusewb_conn_writeback(conn) && pos >= i_size_read(inode)) {
+		folio_zero_range(folio, 0, size);
+		goto uptodate;
+	}
+	while (off < size) {
+		size_t n = min_t(size_t, size - off, conn->max_read);
+		ssize_t got = fetch_part(inode, h, folio, off, n);
+
+		if (got < 0)
+			return got;
+		off += got;
+		if (got < n) {
+			folio_zero_segment(folio, off, size);
+			note_short(inode);
+			break;
+		}
+	}
+	zero_behind(inode, folio);
+uptodate:
+	flush_dcache_folio(folio);
+	folio_mark_uptodate(folio);
+	return 0;
+}
+
+int fusewb_read_folio(struct file *file, struct folio *folio)
+{
+	struct inode *inode = folio->mapping->host;
+	int err = fusewb_fetch_folio(inode, file ? fusewb_file_handle(file) : NULL, folio);
+
+	folio_unlock(folio);
+	return err;
+}
+
+static void readahead_end(struct fusewb_req *req, int error)
+{
+	struct inode *inode = req->io.inode;
+	size_t left = error ? 0 : req->payload_received;
+	unsigned int i;
+
+	atomic64_add(left, &req->conn->counters.bytes_read);
+	if (!error && left < req->payload_len)
+		note_short(inode);
+
+	for (i = 0; i < req->nr_spans; i++) {
+		struct folio *folio = req->spans[i].folio;
+		size_t n = min(left, folio_size(folio));
+
+		/* After an error the reader that needs it asks by itself. */
+		if (!error) {
+			if (n < folio_size(folio))
+				folio_zero_segment(folio, n, folio_size(folio));
+			zero_behind(inode, folio);
+			flush_dcache_folio(folio);
+			folio_mark_uptodate(folio);
+		}
+		left -= n;
+		folio_unlock(folio);
+	}
+	if (req->io.handle)
+		fusewb_handle_put(req->io.handle);
+	fusewb_put_inode_later(inode);
+}
+
+static void submit_readahead(struct fusewb_req *req, loff_t pos)
+{
+	fusewb_set_read_range(req, pos);
+	fusewb_req_queue(req);
+}
+
+void fusewb_readahead(struct readahead_control *rac)
+{
+	struct inode *inode = rac->mapping->host;
+	struct fusewb_conn *conn = fusewb_inode_conn(inode);
+	struct fusewb_handle *h = rac->file ? fusewb_file_handle(rac->file) : NULL;
+	struct fusewb_req *req = NULL;
+	struct folio *folio;
+	loff_t pos = 0;
+
+	/*
+	 * What is not taken here is read one by one, by those who need it and
+	 * then wait for the WRITE.
+	 */
+	if (fusewb_inflight_overlaps(FUSEWB_I(inode), readahead_pos(rac),
+				     readahead_pos(rac) + readahead_length(rac) - 1))
+		return;
+
+	while (readahead_count(rac)) {
+		if (!req) {
+			req = fusewb_alloc_read(inode, h,
+						min(readahead_count(rac),
+						    FUSEWB_WRITEBACK_SPANS), GFP_NOFS);
+			if (!req)
+				return;
+		}
+		/* The page cache keeps it as long as it is locked. */
+		folio = readahead_folio(rac);
+		if (!folio)
+			break;
+		if (folio_size(folio) > conn->max_read) {
+			if (req->payload_len) {
+				submit_readahead(req, pos);
+				req = NULL;
+			}
+			fusewb_fetch_folio(inode, h, folio);
+			folio_unlock(folio);
+			continue;
+		}
+		if (req->payload_len && (pos + req->payload_len != folio_pos(folio) ||
+					 req->payload_len + folio_size(folio) > conn->max_read ||
+					 req->nr_spans == req->max_spans)) {
+			struct fusewb_req *next;
+
+			next = fusewb_alloc_read(inode, h, FUSEWB_WRITEBACK_SPANS, GFP_NOFS);
+			submit_readahead(req, pos);
+			req = next;
+			if (!req) {
+				folio_unlock(folio);
+				return;
+			}
+		}
+		if (!req->payload_len) {
+			pos = folio_pos(folio);
+			ihold(inode);
+			req->io.inode = inode;
+			req->io.handle = h ? fusewb_handle_get(h) : NULL;
+			req->end = readahead_end;
+		}
+		fusewb_req_add_span(req, folio, 0, folio_size(folio));
+	}
+	if (req && req->payload_len)
+		submit_readahead(req, pos);
+	else if (req)
+		fusewb_req_put(req);
+}
+
+ssize_t fusewb_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct file *file = iocb->ki_filp;
+	struct inode *inode = file_inode(file);
+	int err;
+
+	if (fusewb_conn_aborted(fusewb_inode_conn(inode)))
+		return -ENOTCONN;
+	if (fusewb_file_handle(file)->open_flags & FOPEN_DIRECT_IO ||
+	    iocb->ki_flags & IOCB_DIRECT)
+		return fusewb_direct_read(iocb, to);
+
+	/* Only the server knows whether the file has grown, unless we do. */
+	if (!fusewb_local_times(inode) &&
+	    iocb->ki_pos + iov_iter_count(to) > i_size_read(inode)) {
+		err = fusewb_update_attributes(inode, file);
+		if (err)
+			return err;
+	}
+	return generic_file_read_iter(iocb, to);
+}
