@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Reads and writes that bypass the page cache: O_DIRECT, FOPEN_DIRECT_IO, and
+ * every write(2) to a server without writeback cache.
+ *
+ * The data is in private pages of the request, so whoever waits may be killed.
+ * A WRITE holds its range until the server has answered, also when nobody waits
+ * any more; so the order among WRITEs, and between them and truncation, is that
+ * of the requests. What is cached of the range is written back before, and
+ * dropped after.
+ */
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/uio.h>
+#include <linux/writeback.h>
+
+#include "compat/compat.h"
+#include "connection.h"
+#include "file.h"
+#include "inflight.h"
+#include "inode.h"
+#include "request.h"
+
+/*
+ * The payload's pieces are of at most PAGE_ALLOC_COSTLY_ORDER and at least a
+ * page, so this is room enough for any mixture.
+ */
+static unsigned int spans_for(size_t len)
+{
+	return DIV_ROUND_UP(len, PAGE_SIZE);
+}
+
+/* Return: bytes that the server had, copied to @to, or an error. */
+static ssize_t read_part(struct inode *inode, struct fusewb_handle *h, loff_t pos,
+			 size_t len, struct iov_iter *to)
+{
+	struct fusewb_req *req;
+	size_t left, done = 0;
+	unsigned int i;
+	ssize_t ret;
+
+	req = fusewb_alloc_read(inode, h, spans_for(len), GFP_KERNEL);
+	if (!req)
+		return -ENOMEM;
+	ret = fusewb_req_alloc_payload(req, len, GFP_KERNEL);
+	if (ret)
+		goto put;
+	fusewb_set_read_range(req, pos);
+	ret = fusewb_req_call(req);
+	if (ret)
+		goto put;
+
+	left = req->payload_received;
+	atomic64_add(left, &req->conn->counters.bytes_read);
+	for (i = 0; i < req->nr_spans && left; i++) {
+		const struct fusewb_span *span = &req->spans[i];
+		size_t n = min(left, span->len);
+		size_t copied = copy_page_to_iter(folio_page(span->folio, 0), span->off, n, to);
+
+		done += copied;
+		left -= copied;
+		if (copied < n)
+			break;
+	}
+	ret = done || !left ? done : -EFAULT;
+put:
+	fusewb_req_put(req);
+	return ret;
+}
+
+ssize_t fusewb_direct_read(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct file *file = iocb->ki_filp;
+	struct inode *inode = file_inode(file);
+	size_t max_read = fusewb_inode_conn(inode)->max_read;
+	ssize_t ret = 0, done = 0;
+
+	while (iov_iter_count(to)) {
+		size_t len = min(iov_iter_count(to), max_read);
+
+		ret = fusewb_drain(inode, iocb->ki_pos, iocb->ki_pos + len - 1);
+		if (ret)
+			break;
+		ret = read_part(inode, fusewb_file_handle(file), iocb->ki_pos, len, to);
+		if (ret <= 0)
+			break;
+		iocb->ki_pos += ret;
+		done += ret;
+		if (ret < len)
+			break;
+	}
+	return done ?: ret;
+}
+
+/* Of the bytes that were copied before a fault there is nothing to be gained. */
+static int copy_payload(struct fusewb_req *req, struct iov_iter *from)
+{
+	size_t done = 0;
+	unsigned int i;
+
+	for (i = 0; i < req->nr_spans; i++) {
+		const struct fusewb_span *span = &req->spans[i];
+		size_t copied = copy_page_from_iter(folio_page(span->folio, 0), span->off,
+						    span->len, from);
+
+		done += copied;
+		if (copied < span->len) {
+			iov_iter_revert(from, done);
+			return -EFAULT;
+		}
+	}
+	return 0;
+}
+
+/* The range is free again, and so is what the request pinned. */
+static void end_write(struct fusewb_req *req)
+{
+	struct inode *inode = req->io.inode;
+
+	fusewb_invalidate_attr(inode);
+	fusewb_inflight_release(FUSEWB_I(inode), &req->io.range);
+	fusewb_handle_put(req->io.handle);
+	fusewb_put_inode_later(inode);
+}
+
+/*
+ * Waits for the locks of cached folios so that a kill ends the wait; there is
+ * next to none left then where it could not.
+ */
+static int wait_unlocked(struct address_space *mapping, pgoff_t first, pgoff_t last)
+{
+	struct folio_batch batch;
+	unsigned int i;
+	int err = 0;
+
+	folio_batch_init(&batch);
+	while (!err && filemap_get_folios(mapping, &first, last, &batch)) {
+		for (i = 0; !err && i < folio_batch_count(&batch); i++)
+			err = folio_wait_locked_killable(batch.folios[i]) ? -EINTR : 0;
+		folio_batch_release(&batch);
+	}
+	return err;
+}
+
+/* What a mapping dirtied meanwhile stays, and is written after this. */
+static void drop_cached(struct address_space *mapping, loff_t pos, size_t len)
+{
+	pgoff_t first = pos >> PAGE_SHIFT, last = (pos + len - 1) >> PAGE_SHIFT;
+
+	if (!mapping->nrpages)
+		return;
+	if (wait_unlocked(mapping, first, last)) {
+		unmap_mapping_pages(mapping, first, last - first + 1, false);
+		invalidate_mapping_pages(mapping, first, last);
+	} else {
+		invalidate_inode_pages2_range(mapping, first, last);
+	}
+}
+
+static struct fusewb_req *alloc_write(struct kiocb *iocb, struct fusewb_handle *h, size_t len)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	struct fuse_write_in in = {
+		.fh = h->fh,
+		.offset = iocb->ki_pos,
+		.size = len,
+		.flags = iocb->ki_filp->f_flags,
+	};
+	struct fusewb_args args = {
+		.opcode = FUSE_WRITE,
+		.nodeid = FUSEWB_I(inode)->nodeid,
+		.in = { { &in, sizeof(in) } },
+		.nr_in = 1,
+		.out = { { NULL, sizeof(struct fuse_write_out) } },
+		.nr_out = 1,
+	};
+	struct fusewb_req *req;
+
+	if (iocb->ki_flags & IOCB_DSYNC)
+		in.flags |= O_DSYNC;
+	req = fusewb_req_alloc(fusewb_inode_conn(inode), &args, spans_for(len), GFP_KERNEL);
+	if (!req)
+		return NULL;
+	req->payload_in = true;
+	if (fusewb_req_alloc_payload(req, len, GFP_KERNEL)) {
+		fusewb_req_put(req);
+		return NULL;
+	}
+	return req;
+}
+
+/* Return: bytes that the server took, or an error. */
+static ssize_t write_part(struct kiocb *iocb, struct iov_iter *from, size_t len)
+{
+	struct file *file = iocb->ki_filp;
+	struct inode *inode = file_inode(file);
+	struct fusewb_handle *h = fusewb_file_handle(file);
+	loff_t pos = iocb->ki_pos;
+	const struct fuse_write_out *out;
+	struct fusewb_req *req;
+	ssize_t ret;
+
+	req = alloc_write(iocb, h, len);
+	if (!req)
+		return -ENOMEM;
+	ret = copy_payload(req, from);
+	if (ret)
+		goto put;
+	ret = fusewb_drain(inode, pos, pos + len - 1);
+	if (ret)
+		goto revert;
+	ret = fusewb_inflight_hold(FUSEWB_I(inode), &req->io.range, pos, pos + len - 1);
+	if (ret)
+		goto revert;
+
+	ihold(inode);
+	req->io.inode = inode;
+	req->io.handle = fusewb_handle_get(h);
+	req->orphan = end_write;
+	ret = fusewb_req_call(req);
+	/* From here on the range is end_write()'s. */
+	if (req->left)
+		goto revert;
+
+	out = req->out_args;
+	if (!ret && (out->size > len || !out->size))
+		ret = -EIO;
+	if (!ret) {
+		ret = out->size;
+		if (pos + ret > i_size_read(inode))
+			i_size_write(inode, pos + ret);
+	}
+	/* Not known, after an error, what the server has now. */
+	drop_cached(inode->i_mapping, pos, len);
+	end_write(req);
+	if (ret >= 0) {
+		iov_iter_revert(from, len - ret);
+		goto put;
+	}
+revert:
+	iov_iter_revert(from, len);
+put:
+	fusewb_req_put(req);
+	return ret;
+}
+
+ssize_t fusewb_direct_write(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct file *file = iocb->ki_filp;
+	struct inode *inode = file_inode(file);
+	struct fusewb_conn *conn = fusewb_inode_conn(inode);
+	ssize_t ret, done = 0;
+
+	if (down_write_killable(&inode->i_rwsem))
+		return -EINTR;
+	/* Where the end is, the server may know better. */
+	if (iocb->ki_flags & IOCB_APPEND && !fusewb_local_times(inode)) {
+		ret = fusewb_update_attributes(inode, file);
+		if (ret)
+			goto unlock;
+	}
+	ret = generic_write_checks(iocb, from);
+	if (ret > 0)
+		ret = file_remove_privs(file) ?: file_update_time(file) ?: ret;
+	if (ret <= 0)
+		goto unlock;
+	if (iocb->ki_pos > i_size_read(inode)) {
+		ret = fusewb_zero_gap(inode, i_size_read(inode), iocb->ki_pos);
+		if (ret)
+			goto unlock;
+	}
+	while (iov_iter_count(from)) {
+		size_t len = min_t(size_t, iov_iter_count(from), conn->max_write);
+		size_t absent = fault_in_iov_iter_readable(from, len);
+
+		if (absent == len) {
+			ret = -EFAULT;
+			break;
+		}
+		len -= absent;
+		ret = write_part(iocb, from, len);
+		if (ret < 0)
+			break;
+		iocb->ki_pos += ret;
+		done += ret;
+		if (ret < len)
+			break;
+	}
+unlock:
+	inode_unlock(inode);
+	if (done > 0)
+		return generic_write_sync(iocb, done);
+	return ret;
+}
