@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# User-mode Linux: the quick bed. A 6.12 kernel built here from Debian's source package runs one
+# job as root, on the host's own root directory with a writable overlay in memory, in a second.
+# The debug flavour carries KASAN, lockdep and their like. tests/vm/uml/ has the configuration, the
+# guest's init and the module that proves that the checkers of the debug flavour report.
+
+UML=$TOP/tests/vm/uml
+UML_SOURCE=linux-source-6.12
+UML_SUITE=trixie
+HOST_UML_PACKAGES=(gcc libc6-dev make flex bison bc xz-utils patch kmod debian-archive-keyring gpg
+    ca-certificates)
+# What neither the kernel nor a module for it reads; half of the source.
+UML_UNREAD=('*/drivers/gpu/*.[ch]' '*/drivers/net/*.[ch]' '*/drivers/media/*.[ch]'
+    '*/drivers/staging/*.[ch]' '*/drivers/infiniband/*.[ch]' '*/drivers/scsi/*.[ch]'
+    '*/sound/*.[ch]' '*/Documentation/*.rst' '*/Documentation/*.yaml' '*/Documentation/*.svg'
+    '*/arch/*.dts' '*/arch/*.dtsi' '*/tools/testing/*' '*/tools/perf/*')
+
+# uml_source: the unpacked and patched source. Sets REPLY to its directory and UML_KEY to a hash
+# of all that it is made from.
+uml_source() {
+    local version
+    suite_refresh "$UML_SUITE"
+    version=$(suite_apt "$UML_SUITE" apt-cache policy "$UML_SOURCE" |
+        awk '$1 == "Candidate:" && $2 != "(none)" {print $2}')
+    [[ -n $version ]] || die "the mirror has no $UML_SOURCE for $UML_SUITE"
+    UML_KEY=$(sha256sum <<<"$version ${UML_UNREAD[*]} $(<"$UML/large-folios.patch")" |
+        cut -c1-16)
+    cache_entry umlsource "$UML_KEY" uml_make_source "$version"
+}
+
+# uml_make_source VERSION DIRECTORY
+uml_make_source() {
+    local exclude=("${UML_UNREAD[@]/#/--exclude=}")
+    cd "$2" || return
+    # apt checks the package against the signed lists.
+    suite_apt "$UML_SUITE" apt-get -q download "$UML_SOURCE=$1"
+    dpkg-deb --fsys-tarfile "$UML_SOURCE"_*.deb |
+        tar -xO "./usr/src/$UML_SOURCE.tar.xz" |
+        tar -xJ --strip-components=1 "${exclude[@]}"
+    rm "$UML_SOURCE"_*.deb
+    patch -p1 <"$UML/large-folios.patch"
+}
+
+# uml_kernel FLAVOUR: sets REPLY to a directory with the kernel, `linux`, and all that building a
+# module for it takes.
+uml_kernel() {
+    local flavour=$1 source key fragments=("$UML/base.config")
+    uml_source
+    source=$REPLY
+    [[ $flavour == plain ]] || fragments+=("$UML/debug.config" "$UML/init.sh" "$UML"/checkers/*.c)
+    # The headers of a kernel point to the source by its path.
+    key=$(sha256sum <<<"$UML_KEY $source $(gcc --version | head -n 1) $(cat "${fragments[@]}")" |
+        cut -c1-16)
+    cache_entry "uml$flavour" "$key" uml_make_kernel "$flavour" "$source"
+}
+
+# uml_make_kernel FLAVOUR SOURCE DIRECTORY
+uml_make_kernel() {
+    local flavour=$1 source=$2 directory=$3 line make=(nice -n 5 make -s -C "$2" ARCH=um "O=$3")
+    cat "$UML/base.config" >"$directory/fragment"
+    [[ $flavour == plain ]] || cat "$UML/debug.config" >>"$directory/fragment"
+    "${make[@]}" KCONFIG_ALLCONFIG="$directory/fragment" alldefconfig
+    # An option whose conditions do not hold is dropped without a word.
+    while read -r line; do
+        grep -qxF "$line" "$directory/.config" || {
+            echo "the kernel's configuration did not take $line"
+            return 1
+        }
+    done < <(grep '^CONFIG_' "$directory/fragment")
+    "${make[@]}" -j"$(nproc)" linux modules
+    find "$directory" -path "$directory/scripts" -prune -o \
+        \( -name '*.o' -o -name '*.a' -o -name 'vmlinux*' \) -type f -links 1 -exec rm {} +
+    [[ $flavour == plain ]] || uml_prove_checkers "$directory"
+}
+
+# uml_prove_checkers KERNEL: fails unless each checker reports the fault that it is there for.
+# Silence of a kernel that did not pass this would mean nothing.
+uml_prove_checkers() {
+    local kernel=$1 job fault expected status=0
+    job=$(mktemp -d "$kernel/job.XXXXXX")
+    mkdir "$job/checkers"
+    cp "$UML"/checkers/* "$job/checkers"
+    make -s -C "$kernel" M="$job/checkers" ARCH=um modules
+    cp "$job/checkers/checkers.ko" "$job"
+    echo / >"$job/directory"
+    touch "$job/modules" "$job/share"
+    # A report of KASAN's turns lockdep off, so that it comes last.
+    cat >"$job/command" <<'END'
+set -e
+for fault in leak sleep deadlock use-after-free; do
+    insmod /job/checkers.ko fault="$fault"
+    rmmod checkers
+done
+END
+    uml_boot "$kernel" "$job" 2048 300 || status=$?
+    cat "$job/kernel.log" "$job/leaks"
+    [[ $status == 0 ]]
+    while IFS='|' read -r fault expected; do
+        cat "$job/kernel.log" "$job/leaks" | grep -qaE "$expected" || {
+            echo "the debug kernel did not report: $fault"
+            return 1
+        }
+    done <<'END'
+sleep in atomic context|BUG: sleeping function called from invalid context
+lock order inversion|WARNING: possible circular locking dependency detected
+use after free|BUG: KASAN: slab-use-after-free in checkers_
+memory leak|checkers_init|leak_memory
+END
+    rm -rf "$job"
+}
+
+# uml_module FLAVOUR KERNEL: builds module/ for that kernel, what is new only. Sets REPLY to the
+# directory with fusewb.ko.
+uml_module() {
+    local flavour=$1 kernel=$2 work=$BUILD/uml/$1 lock
+    mkdir -p "$work"
+    exec {lock}>"$work/lock"
+    flock "$lock"
+    if [[ $(readlink "$work/kernel") != "$kernel" ]]; then
+        rm -rf "$work/module"
+        ln -sfnT "$kernel" "$work/kernel"
+    fi
+    # Another kernel's objects may lie beside the sources: take what is not ignored.
+    mkdir -p "$work/module"
+    (
+        cd "$TOP" || exit
+        while IFS= read -r -d '' file; do
+            [[ ! -e $file ]] || printf '%s\0' "$file"
+        done < <(git ls-files -coz --exclude-standard module) |
+            xargs -0 cp --parents -up -t "$work"
+    )
+    quietly "uml-module-$flavour" make -C "$work/module" "KDIR=$kernel" ARCH=um ||
+        die "the module does not build for the $flavour user-mode kernel"
+    REPLY=$work/module
+    exec {lock}>&-
+}
+
+# uml_cpu: prints one of the processors that this process may use. The kernel and its processes
+# take turns, and on one processor they need not wake each other across.
+uml_cpu() {
+    local range all=()
+    while read -r range; do
+        mapfile -t -O "${#all[@]}" all < <(seq "${range%-*}" "${range#*-}")
+    done < <(taskset -cp "$BASHPID" | sed 's/.*: //' | tr , '\n')
+    echo "${all[RANDOM % ${#all[@]}]}"
+}
+
+# uml_boot KERNEL JOB MEMORY TIMEOUT: runs the job (see init.sh) on stdin and stdout, memory in
+# megabytes, time in seconds. Leaves kernel.log in JOB. Returns the command's exit status, 124 at
+# the time limit, 125 if the machine went away without a word.
+uml_boot() {
+    local kernel=$1 job=$2 memory=$3 timeout=$4 status=0 run temporary='' arguments
+    # Guest memory is a file without a name there.
+    (($(df -m --output=avail /dev/shm 2>/dev/null | tail -n 1) > memory)) || temporary=$job
+    # shellcheck disable=SC2054 # the kernel's commas
+    arguments=("mem=${memory}M" root=/dev/root rootfstype=hostfs rootflags=/ ro
+        "init=$UML/init.sh" con=null con0=fd:0,fd:1 ssl=null ssl0=null,fd:2 console=ttyS0
+        ignore_loglevel panic=-1 slub_debug=- kmemleak=on "uml_dir=$job/" umid=uml
+        "FUSEWB_JOB=$job")
+    case "${arguments[*]}" in
+    *\ \ * | *[$'\t\n']*) die "a user-mode kernel cannot use paths with spaces in them" ;;
+    esac
+    run=(timeout -k 5)
+    [[ ! -e $job/interactive ]] || run+=(--foreground)
+    run+=("$timeout" taskset -c "$(uml_cpu)" "$kernel/linux" "${arguments[@]}")
+    if [[ -e $job/interactive ]]; then
+        TMPDIR=$temporary "${run[@]}" 2>"$job/kernel.log" || status=$?
+    else
+        # A pipe of its own, because the kernel makes its end non-blocking for everybody.
+        mkfifo "$job/output"
+        cat "$job/output" &
+        TMPDIR=$temporary "${run[@]}" </dev/null >"$job/output" 2>"$job/kernel.log" || status=$?
+        wait "$!" || true
+    fi
+    if ((status == 124 || status == 137)); then
+        return 124
+    elif [[ -s $job/status ]]; then
+        return "$(<"$job/status")"
+    fi
+    return 125
+}
+
+# uml_run FLAVOUR MEMORY TIMEOUT SHARE ALLOW_SPLAT [COMMAND...]: the whole of it, from the source
+# to the exit status. SHARE may be empty.
+uml_run() {
+    local flavour=$1 memory=$2 timeout=$3 share=$4 allow=$5 kernel job status=0 report
+    shift 5
+    uml_kernel "$flavour"
+    kernel=$REPLY
+    uml_module "$flavour" "$kernel"
+    scratch
+    job=$(mktemp -d "$SCRATCH/uml.XXXXXX")
+    cp "$REPLY/fusewb.ko" "$job"
+    echo fusewb.ko >"$job/modules"
+    printf '%s\n' "$PWD" >"$job/directory"
+    printf '%s\n' "$share" >"$job/share"
+    # One word is a line of shell, several are a command and its arguments.
+    case $# in
+    0) touch "$job/interactive" "$job/command" ;;
+    1) printf '%s\n' "$1" >"$job/command" ;;
+    *) printf '%q ' "$@" >"$job/command" ;;
+    esac
+    uml_boot "$kernel" "$job" "$memory" "$timeout" || status=$?
+    cp "$job/kernel.log" "$BUILD/uml/$flavour.log"
+    if [[ ! $allow ]] && report=$(kernel_report "$job/kernel.log"); then
+        printf 'run: the kernel reported:\n%s\n' "$report" >&2
+        status=97
+    elif [[ ! $allow && -s $job/leaks ]]; then
+        printf 'run: the kernel reported memory leaks:\n%s\n' "$(head -n 80 "$job/leaks")" >&2
+        status=97
+    elif [[ $status == 124 ]]; then
+        say "the machine was stopped at its time limit of $timeout s"
+    elif [[ $flavour == debug && $status != 125 && $(<"$job/lockdep") != 1 ]]; then
+        say "lockdep turned itself off, so that its silence means nothing"
+        status=97
+    elif [[ $status == 125 ]]; then
+        say "no exit status from the machine; the end of its kernel log:"
+        tail -n 30 "$job/kernel.log" >&2
+    fi
+    rm -rf "$job"
+    return "$status"
+}
+
+# verb_uml: see ./run help.
+verb_uml() {
+    local flavour=plain timeout=600 memory='' share='' allow=''
+    while (($#)); do
+        case $1 in
+        --timeout | --memory | --share) (($# > 1)) || die "$1 needs an argument" ;;&
+        --debug) flavour=debug ;;
+        --allow-splat) allow=yes ;;
+        --timeout) timeout=$2 ;;
+        --memory) memory=$2 ;;
+        --share)
+            [[ -d $2 ]] || die "--share: no directory $2"
+            share=$(readlink -e -- "$2")
+            ;;
+        --)
+            shift
+            (($#)) || die "nothing follows --"
+            break
+            ;;
+        *) die "uml does not know '$1' (./run help)" ;;
+        esac
+        case $1 in
+        --debug | --allow-splat) shift ;;
+        *) shift 2 ;;
+        esac
+    done
+    need_packages "${HOST_UML_PACKAGES[@]}"
+    uml_run "$flavour" "${memory:-$([[ $flavour == plain ]] && echo 1024 || echo 2048)}" \
+        "$timeout" "$share" "$allow" "$@"
+}
