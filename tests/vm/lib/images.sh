@@ -73,7 +73,7 @@ guest_packages() {
     newest=$(suite_apt "$1" apt-cache pkgnames linux-image-7.2. |
         grep -E '^linux-image-7\.2\.[0-9]+\+deb13-amd64$' | sort -V | tail -n 1)
     [[ -n $newest ]] || die "the mirror does not offer a 7.2 kernel in $1-backports"
-    printf '%s\n' "$newest" "${newest/-image-/-headers-}"
+    printf '%s\n' "$newest" "${newest/-image-/-headers-}" "linux-base/$1-backports"
 }
 
 # guest_root SUITE: sets REPLY to the guest root, made if the cache does not have it.
