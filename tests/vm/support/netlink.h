@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The generic netlink family of the module, read without a library: the tests see the bytes, and
+// can send what a library would not.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <linux/fusewb.h>
+
+#include "support/files.h"
+
+namespace fusewb::test {
+
+// Attributes of one message or nest, by type.
+using Attributes = std::map<unsigned, std::string>;
+Attributes parse_attributes(std::string_view bytes);
+std::string make_attribute(unsigned type, std::string_view value);
+std::string make_u64_attribute(unsigned type, std::uint64_t value);
+
+struct Info {
+    std::string version;
+    std::uint32_t protocol_major = 0;
+    std::uint32_t protocol_minor = 0;
+    std::uint32_t connections = 0;
+};
+
+struct Connection {
+    unsigned command = 0; // FUSEWB_CMD_*: what the message was
+    std::uint64_t id = 0;
+    std::uint32_t dev = 0;
+    std::uint32_t state = 0;
+    std::uint32_t writeback = 0;
+    std::uint32_t server_pid = 0;
+    std::uint32_t server_uid = 0;
+    std::optional<std::string> subtype;
+    std::uint32_t protocol_minor = 0;
+    std::uint32_t max_write = 0;
+    std::uint32_t max_read = 0;
+    std::array<std::uint64_t, FUSEWB_A_COUNTER_MAX + 1> counters{};
+
+    std::uint64_t operator[](fusewb_attr_counter counter) const { return counters[counter]; }
+};
+
+class Netlink {
+public:
+    // Throws if the family is not registered.
+    Netlink();
+
+    struct Message {
+        unsigned command;
+        std::string attributes;
+    };
+    struct Reply {
+        int error = 0; // errno, 0 for success
+        std::string text; // of the extended acknowledgement
+        std::vector<Message> messages;
+    };
+    // Sends one request of the family and reads until its acknowledgement.
+    Reply request(unsigned command, unsigned flags, std::string_view attributes);
+
+    Info info();
+    std::vector<Connection> dump();
+    // Return: the connection, or nothing if the kernel answered ENOENT.
+    std::optional<Connection> get(std::uint64_t id);
+    // The connection that is mounted there; throws if there is none.
+    Connection mounted_at(const std::filesystem::path &mount_point);
+
+    void subscribe();
+    // The next event, or nothing when the time is over.
+    std::optional<Connection> event(std::chrono::milliseconds time);
+
+private:
+    Reply exchange(std::uint16_t type, std::uint16_t flags, std::uint8_t command,
+                   std::uint8_t version, std::string_view attributes);
+
+    Fd socket_;
+    Fd events_;
+    std::uint16_t family_ = 0;
+    std::uint32_t group_ = 0;
+    std::uint32_t sequence_ = 0;
+};
+
+// The dev of a connection as the family encodes it.
+std::uint32_t encoded_dev(dev_t dev);
+
+} // namespace fusewb::test

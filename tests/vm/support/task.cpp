@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "support/task.h"
+
+#include <csignal>
+#include <cstdio>
+#include <iostream>
+#include <mutex>
+#include <set>
+
+#include <grp.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "support/files.h"
+#include "support/guest_test.h"
+
+namespace fusewb::test {
+
+namespace {
+
+std::mutex served_mutex;
+std::set<int> served;
+
+} // namespace
+
+void close_in_tasks(int fd) {
+    std::lock_guard lock(served_mutex);
+    served.insert(fd);
+}
+
+void keep_in_tasks(int fd) {
+    std::lock_guard lock(served_mutex);
+    served.erase(fd);
+}
+
+void become_nobody() {
+    check(setgroups(0, nullptr), "setgroups");
+    check(setresgid(65534, 65534, 65534), "setresgid");
+    check(setresuid(65534, 65534, 65534), "setresuid");
+}
+
+Task::Task(std::string what, std::function<int()> work) : what_(std::move(what)) {
+    std::lock_guard lock(served_mutex);
+    std::cout.flush();
+    std::fflush(nullptr);
+    pid_ = static_cast<pid_t>(check(fork(), "fork"));
+    if (pid_ > 0)
+        return;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (int fd : served)
+        close(fd);
+    int status = 255;
+    try {
+        status = work();
+    } catch (const std::exception &error) {
+        ADD_FAILURE() << what_ << ": " << error.what();
+    }
+    std::cout.flush();
+    _exit(status);
+}
+
+Task::~Task() {
+    if (!ended() && !kill_within(10s))
+        ADD_FAILURE() << what_ << " survives SIGKILL: " << where();
+}
+
+bool Task::ended() {
+    int raw;
+    if (!status_ && waitpid(pid_, &raw, WNOHANG) == pid_)
+        status_ = WIFSIGNALED(raw) ? 128 + WTERMSIG(raw) : WEXITSTATUS(raw);
+    return status_.has_value();
+}
+
+bool Task::ends_within(std::chrono::milliseconds time) {
+    return wait_until(time, [this] { return ended(); });
+}
+
+bool Task::kill_within(std::chrono::milliseconds time) {
+    if (ended())
+        return true;
+    kill(pid_, SIGKILL);
+    return ends_within(time);
+}
+
+std::string Task::where() const { return what_ + ": " + where_is(pid_); }
+
+} // namespace fusewb::test
