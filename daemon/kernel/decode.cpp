@@ -65,11 +65,8 @@ bool parse(const nlmsghdr *message, Attributes<N> &attributes, const Policy<N> &
                          const_cast<nla_policy *>(policy.data())) == 0;
 }
 
-// NLA_STRING does not promise a terminating zero.
-std::string text(nlattr *attribute) {
-    const auto *bytes = static_cast<const char *>(nla_data(attribute));
-    return {bytes, strnlen(bytes, static_cast<std::size_t>(nla_len(attribute)))};
-}
+// The policy has refused a string without its terminating zero.
+std::string text(nlattr *attribute) { return nla_get_string(attribute); }
 
 model::State state(std::uint32_t value) {
     switch (value) {

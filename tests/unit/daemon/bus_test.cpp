@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The daemon without its main(): real objects on a bus of the test's own, a kernel that is told
+// what to say.
+#include "bus_fixture.h"
+#include "core/daemon.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace fusewb {
+namespace {
+
+using model::KernelFacts;
+using model::State;
+using test::FakeLink;
+using test::Reply;
+using testing::Contains;
+using testing::HasSubstr;
+
+constexpr const char *managerPath = "/org/fusewb";
+constexpr const char *manager = "org.fusewb1.Manager";
+constexpr const char *connection = "org.fusewb1.Connection";
+constexpr const char *properties = "org.freedesktop.DBus.Properties";
+
+std::string pathOf(model::ConnectionId id) {
+    return "/org/fusewb/connection/" + std::to_string(id);
+}
+
+// A connection served by this process and mounted, as far as st_dev tells, at /proc.
+KernelFacts own(model::ConnectionId id, State state = State::Ready) {
+    struct stat status {};
+    EXPECT_EQ(stat("/proc", &status), 0);
+    KernelFacts facts;
+    facts.id = id;
+    facts.device = status.st_dev;
+    facts.state = state;
+    facts.writeback = model::Writeback::Direct;
+    facts.serverPid = getpid();
+    facts.serverUid = 1234;
+    facts.subtype = "sshfs";
+    facts.protocolMinor = 38;
+    facts.maxWrite = 1048576;
+    facts.maxRead = 131072;
+    facts.counters.bytesDirect = 5'000'000'000;
+    return facts;
+}
+
+// One mounted nowhere and served by nobody that can be seen.
+KernelFacts hidden(model::ConnectionId id) {
+    KernelFacts facts;
+    facts.id = id;
+    facts.device = 0xfff00 + id;
+    return facts;
+}
+
+class BusTest : public testing::Test {
+protected:
+    BusTest() {
+        sd_event *created = nullptr;
+        EXPECT_GE(sd_event_new(&created), 0);
+        loop.reset(created);
+        client = std::make_unique<test::Client>(loop.get(), bus.address());
+    }
+
+    void start() {
+        daemon = makeDaemon();
+        const Outcome started = daemon->start();
+        ASSERT_TRUE(started) << started.failure().what;
+    }
+
+    void startWith(const std::vector<KernelFacts> &all) {
+        kernel.module = model::ModuleInfo{"9.8.7", 7, 38};
+        for (const KernelFacts &facts : all)
+            kernel.connections[facts.id] = facts;
+        start();
+    }
+
+    std::unique_ptr<core::Daemon> makeDaemon() { return makeDaemon(kernel); }
+
+    std::unique_ptr<core::Daemon> makeDaemon(FakeLink::Kernel &of) {
+        return std::make_unique<core::Daemon>(
+            loop.get(), std::make_unique<FakeLink>(of),
+            core::Daemon::Settings{.version = "1.2.3", .mountinfo = "/proc/self/mountinfo"});
+    }
+
+    std::string get(model::ConnectionId id, const std::string &property) {
+        const Reply reply = client->get(pathOf(id), connection, property);
+        return reply.error.empty() ? reply.body : reply.error;
+    }
+
+    Reply callManager(const std::string &method, const std::vector<std::string> &strings = {}) {
+        return client->call(managerPath, manager, method, strings);
+    }
+
+    test::PrivateBus bus;
+    FakeLink::Kernel kernel;
+    EventLoop loop;
+    std::unique_ptr<test::Client> client;
+    std::unique_ptr<core::Daemon> daemon;
+};
+
+TEST_F(BusTest, WithoutTheModuleThereIsAManagerAndNoConnection) {
+    start();
+    EXPECT_EQ(callManager("ListConnections").body, "[]");
+    EXPECT_EQ(client->get(managerPath, manager, "Version").body, "\"1.2.3\"");
+    EXPECT_EQ(client->get(managerPath, manager, "ModuleVersion").body, "\"\"");
+    EXPECT_EQ(client->get(managerPath, manager, "ProtocolMinor").body, "0");
+}
+
+TEST_F(BusTest, ListHasEveryConnectionInOrder) {
+    startWith({own(12), own(3), hidden(7)});
+    EXPECT_EQ(callManager("ListConnections").body,
+              "[" + pathOf(3) + " " + pathOf(7) + " " + pathOf(12) + "]");
+    EXPECT_EQ(client->get(managerPath, manager, "ModuleVersion").body, "\"9.8.7\"");
+    EXPECT_EQ(client->get(managerPath, manager, "ProtocolMinor").body, "38");
+}
+
+TEST_F(BusTest, ConnectionHasItsProperties) {
+    startWith({own(3)});
+    EXPECT_THAT(get(3, "MountPoints"), HasSubstr("\"/proc\""));
+    EXPECT_EQ(get(3, "Device"), std::to_string(own(3).device));
+    EXPECT_EQ(get(3, "State"), "\"ready\"");
+    EXPECT_EQ(get(3, "Writeback"), "\"direct\"");
+    EXPECT_EQ(get(3, "ServerPid"), std::to_string(getpid()));
+    EXPECT_EQ(get(3, "ServerUid"), "1234");
+    EXPECT_EQ(get(3, "ServerExecutable"),
+              "\"" + std::filesystem::read_symlink("/proc/self/exe").string() + "\"");
+    EXPECT_EQ(get(3, "Subtype"), "\"sshfs\"");
+    EXPECT_EQ(get(3, "ProtocolMinor"), "38");
+    EXPECT_EQ(get(3, "MaxWrite"), "1048576");
+    EXPECT_EQ(get(3, "MaxRead"), "131072");
+    EXPECT_EQ(get(3, "BytesDirect"), "5000000000");
+}
+
+TEST_F(BusTest, EveryCounterIsShownUnderItsName) {
+    KernelFacts facts = hidden(3);
+    facts.counters = {.requests = 1,
+                      .answers = 2,
+                      .waiting = 3,
+                      .writeRequests = 4,
+                      .bytesDirect = 5,
+                      .bytesCopied = 6,
+                      .bytesRead = 7,
+                      .bytesInFlight = 8,
+                      .skipped = 9,
+                      .writeErrors = 10,
+                      .deadlines = 11,
+                      .migrateAgain = 12};
+    startWith({facts});
+    int value = 0;
+    for (const char *counter :
+         {"Requests", "Answers", "Waiting", "WriteRequests", "BytesDirect", "BytesCopied",
+          "BytesRead", "BytesInFlight", "Skipped", "WriteErrors", "Deadlines", "MigrateAgain"})
+        EXPECT_EQ(get(3, counter), std::to_string(++value)) << counter;
+}
+
+TEST_F(BusTest, CountersAreReadWhenAskedForAndTogether) {
+    startWith({own(3)});
+    kernel.connections.at(3).counters.bytesDirect = 77;
+    kernel.connections.at(3).counters.answers = 78;
+    kernel.fetches = 0;
+    const Reply all = client->call(pathOf(3), properties, "GetAll", {connection});
+    EXPECT_THAT(all.body, HasSubstr("{\"BytesDirect\" 77}"));
+    EXPECT_THAT(all.body, HasSubstr("{\"Answers\" 78}"));
+    EXPECT_EQ(kernel.fetches, 1);
+    kernel.connections.at(3).counters.bytesDirect = 79;
+    EXPECT_EQ(get(3, "BytesDirect"), "79");
+    EXPECT_EQ(kernel.fetches, 2);
+}
+
+TEST_F(BusTest, ManagedObjectsHaveConnectionsWithTheirProperties) {
+    startWith({own(3), hidden(7)});
+    const Reply objects =
+        client->call(managerPath, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects");
+    EXPECT_THAT(objects.body, HasSubstr(pathOf(3)));
+    EXPECT_THAT(objects.body, HasSubstr(pathOf(7)));
+    EXPECT_THAT(objects.body, HasSubstr("{\"Subtype\" \"sshfs\"}"));
+}
+
+TEST_F(BusTest, FindByMountPoint) {
+    startWith({own(3), hidden(7)});
+    EXPECT_EQ(callManager("FindConnectionByMountPoint", {"/proc"}).body, pathOf(3));
+    EXPECT_EQ(callManager("FindConnectionByMountPoint", {"/proc/"}).body, pathOf(3));
+}
+
+TEST_F(BusTest, FindByServerPid) {
+    startWith({own(3), hidden(7)});
+    EXPECT_EQ(client
+                  ->callWithNumber(managerPath, manager, "FindConnectionByServerPid",
+                                   static_cast<std::uint32_t>(getpid()))
+                  .body,
+              pathOf(3));
+}
+
+TEST_F(BusTest, WhatIsNotThereIsNotFound) {
+    startWith({own(3)});
+    const Reply mount = callManager("FindConnectionByMountPoint", {"/nowhere"});
+    EXPECT_EQ(mount.error, "org.fusewb1.Error.NotFound");
+    EXPECT_THAT(mount.message, HasSubstr("/nowhere"));
+    const Reply pid = client->callWithNumber(managerPath, manager, "FindConnectionByServerPid", 1);
+    EXPECT_EQ(pid.error, "org.fusewb1.Error.NotFound");
+    EXPECT_THAT(pid.message, HasSubstr("process 1 "));
+}
+
+TEST_F(BusTest, WhatCannotBeIsAnInvalidArgument) {
+    startWith({own(3)});
+    for (const char *path : {"", "proc", "./proc"})
+        EXPECT_EQ(callManager("FindConnectionByMountPoint", {path}).error,
+                  "org.fusewb1.Error.InvalidArgument");
+    for (const std::uint32_t pid : {0U, 0x80000000U, 0xffffffffU})
+        EXPECT_EQ(
+            client->callWithNumber(managerPath, manager, "FindConnectionByServerPid", pid).error,
+            "org.fusewb1.Error.InvalidArgument");
+}
+
+TEST_F(BusTest, PropertiesCannotBeSet) {
+    startWith({own(3)});
+    const Reply reply = client->call(pathOf(3), properties, "Set", {connection, "Subtype"});
+    EXPECT_FALSE(reply.error.empty());
+    EXPECT_EQ(get(3, "Subtype"), "\"sshfs\"");
+}
+
+TEST_F(BusTest, AddedConnectionIsAnnouncedWithItsProperties) {
+    startWith({});
+    kernel.add(own(3));
+    ASSERT_TRUE(client->heard("ConnectionAdded /org/fusewb " + pathOf(3)));
+    EXPECT_THAT(client->signals(), Contains(HasSubstr("InterfacesAdded /org/fusewb " + pathOf(3))));
+    EXPECT_THAT(client->signals(), Contains(HasSubstr("{\"Subtype\" \"sshfs\"}")));
+    EXPECT_EQ(get(3, "State"), "\"ready\"");
+}
+
+TEST_F(BusTest, RemovedConnectionIsAnnouncedAndItsObjectIsGone) {
+    startWith({own(3), hidden(7)});
+    kernel.remove(3);
+    ASSERT_TRUE(client->heard("ConnectionRemoved /org/fusewb " + pathOf(3)));
+    EXPECT_THAT(client->signals(),
+                Contains(HasSubstr("InterfacesRemoved /org/fusewb " + pathOf(3))));
+    EXPECT_EQ(get(3, "State"), "org.freedesktop.DBus.Error.UnknownObject");
+    EXPECT_EQ(callManager("ListConnections").body, "[" + pathOf(7) + "]");
+}
+
+TEST_F(BusTest, ConnectionThatBecomesReadySaysWhatChanged) {
+    KernelFacts facts = own(3, State::Init);
+    facts.writeback = model::Writeback::Through;
+    startWith({facts});
+    kernel.add(own(3, State::Ready));
+    ASSERT_TRUE(client->heard("PropertiesChanged " + pathOf(3) +
+                              " \"org.fusewb1.Connection\" [{\"State\" \"ready\"} "
+                              "{\"Writeback\" \"direct\"}] []"));
+}
+
+TEST_F(BusTest, AbortIsNoticedWhenAPropertyIsRead) {
+    startWith({own(3)});
+    kernel.connections.at(3).state = State::Aborted;
+    EXPECT_EQ(get(3, "State"), "\"aborted\"");
+    EXPECT_TRUE(client->heard("PropertiesChanged " + pathOf(3) +
+                              " \"org.fusewb1.Connection\" [{\"State\" \"aborted\"}] []"));
+}
+
+TEST_F(BusTest, ConnectionWhoseRemovalIsOnTheWayShowsWhatWasKnown) {
+    startWith({own(3)});
+    kernel.connections.clear();
+    EXPECT_EQ(get(3, "BytesDirect"), "5000000000");
+    EXPECT_EQ(callManager("ListConnections").body, "[" + pathOf(3) + "]");
+}
+
+TEST_F(BusTest, ModuleThatComesAndGoesIsToldOf) {
+    start();
+    kernel.load({"9.8.7", 7, 38});
+    ASSERT_TRUE(client->heard("PropertiesChanged /org/fusewb \"org.fusewb1.Manager\" "
+                              "[{\"ModuleVersion\" \"9.8.7\"} {\"ProtocolMinor\" 38}] []"));
+    kernel.add(own(3));
+    ASSERT_TRUE(client->heard("ConnectionAdded /org/fusewb " + pathOf(3)));
+    client->clear();
+    kernel.unload();
+    ASSERT_TRUE(client->heard("PropertiesChanged /org/fusewb \"org.fusewb1.Manager\" "
+                              "[{\"ModuleVersion\" \"\"} {\"ProtocolMinor\" 0}] []"));
+    EXPECT_THAT(client->signals(), Contains("ConnectionRemoved /org/fusewb " + pathOf(3)));
+    EXPECT_EQ(callManager("ListConnections").body, "[]");
+}
+
+TEST_F(BusTest, NumberUsedAnewAfterAReloadIsAnotherObject) {
+    startWith({own(3)});
+    kernel.unload();
+    kernel.load({"9.8.8", 7, 38});
+    KernelFacts other = hidden(3);
+    kernel.add(other);
+    ASSERT_TRUE(client->heard("ConnectionAdded /org/fusewb " + pathOf(3)));
+    EXPECT_EQ(get(3, "Device"), std::to_string(other.device));
+    EXPECT_EQ(get(3, "MountPoints"), "[]");
+}
+
+TEST_F(BusTest, RestartedDaemonShowsTheSame) {
+    startWith({own(3), hidden(7)});
+    const std::string before = callManager("ListConnections").body;
+    daemon.reset();
+    start();
+    EXPECT_EQ(callManager("ListConnections").body, before);
+    EXPECT_EQ(get(3, "Subtype"), "\"sshfs\"");
+}
+
+TEST_F(BusTest, NameThatIsTakenIsAFailure) {
+    start();
+    FakeLink::Kernel other;
+    const auto second = makeDaemon(other);
+    const Outcome started = second->start();
+    ASSERT_FALSE(started);
+    EXPECT_THAT(started.failure().what, HasSubstr("org.fusewb"));
+}
+
+TEST_F(BusTest, BusThatIsNotThereIsAFailure) {
+    client.reset();
+    bus.stop();
+    daemon = makeDaemon();
+    const Outcome started = daemon->start();
+    ASSERT_FALSE(started);
+    EXPECT_THAT(started.failure().what, HasSubstr("bus"));
+}
+
+TEST_F(BusTest, LoopEndsWithAFailureWhenTheBusGoesAway) {
+    start();
+    client.reset();
+    bus.stop();
+    EXPECT_EQ(sd_event_loop(loop.get()), EXIT_FAILURE);
+}
+
+TEST_F(BusTest, LoopEndsWithAFailureWhenTheKernelCannotBeReached) {
+    start();
+    kernel.fail();
+    EXPECT_EQ(sd_event_loop(loop.get()), EXIT_FAILURE);
+}
+
+TEST_F(BusTest, IdleDaemonDoesNotWakeUp) {
+    start();
+    ASSERT_EQ(callManager("ListConnections").error, "");
+    client.reset();
+    // What the departure of the client leaves to do comes first; then there is nothing.
+    int turns = 0;
+    while (sd_event_run(loop.get(), 200'000) > 0 && turns < 100)
+        ++turns;
+    EXPECT_LT(turns, 100);
+}
+
+} // namespace
+} // namespace fusewb
