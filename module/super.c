@@ -30,6 +30,7 @@
 #include "compat/compat.h"
 #include "connection.h"
 #include "device.h"
+#include "file.h"
 #include "inode.h"
 #include "request.h"
 #include "super.h"
@@ -37,7 +38,7 @@
 /* An unmount goes on without a server that answered nothing for so long. */
 #define SETTLE_PATIENCE	(5 * HZ)
 /* What was in flight when it was redirtied takes a second pass; spare ones. */
-#define SETTLE_PASSES	8
+#define SETTLE_PASSES	4
 
 enum {
 	OPT_FD,
@@ -282,6 +283,7 @@ static const struct super_operations super_ops = {
 	.alloc_inode	= fusewb_alloc_inode,
 	.free_inode	= fusewb_free_inode,
 	.evict_inode	= fusewb_evict_inode,
+	.dirty_inode	= fusewb_dirty_inode,
 	.write_inode	= fusewb_write_inode,
 	.drop_inode	= inode_just_drop,
 	.statfs		= statfs,
@@ -469,6 +471,14 @@ static bool no_request(struct fusewb_conn *conn)
 	return !atomic64_read(&conn->counters.waiting);
 }
 
+static void give_up(struct fusewb_conn *conn)
+{
+	/* No file is open that could tell of it. */
+	pr_warn("connection %llu: unmounted without the server's answers, %lld bytes in flight are given up\n",
+		conn->id, atomic64_read(&conn->counters.bytes_in_flight));
+	fusewb_conn_abort(conn);
+}
+
 /*
  * Until @flush is done, or without one until no request is left. A server that
  * makes no progress is given up, and so is one whose unmounting process is
@@ -486,9 +496,10 @@ static void wait_for_progress(struct fusewb_conn *conn, struct flush *flush)
 			seen = answers;
 			since = jiffies;
 		}
-		if (fatal_signal_pending(current) ||
-		    time_after(jiffies, since + SETTLE_PATIENCE))
-			fusewb_conn_abort(conn);
+		if (!fusewb_conn_aborted(conn) &&
+		    (fatal_signal_pending(current) ||
+		     time_after(jiffies, since + SETTLE_PATIENCE)))
+			give_up(conn);
 		schedule_timeout_uninterruptible(1);
 	}
 }
@@ -511,7 +522,10 @@ static void settle(struct super_block *sb, struct fusewb_conn *conn)
 	if (READ_ONCE(conn->state) == FUSEWB_CONN_INIT)
 		fusewb_conn_abort(conn);
 
-	for (pass = 0; pass < SETTLE_PASSES && bdi_has_dirty_io(sb->s_bdi); pass++) {
+	/* After an abort a pass fails what is left, and nothing stays dirty. */
+	for (pass = 0; pass < 2 * SETTLE_PASSES && bdi_has_dirty_io(sb->s_bdi); pass++) {
+		if (pass == SETTLE_PASSES && !fusewb_conn_aborted(conn))
+			give_up(conn);
 		init_completion(&flush.done);
 		INIT_WORK_ONSTACK(&flush.work, flush_work_fn);
 		queue_work(system_unbound_wq, &flush.work);
@@ -521,6 +535,7 @@ static void settle(struct super_block *sb, struct fusewb_conn *conn)
 		wait_for_progress(conn, NULL);
 	}
 	wait_for_progress(conn, NULL);
+	fusewb_put_inodes_now();
 }
 
 static void kill_sb(struct super_block *sb)

@@ -6,7 +6,7 @@
 #include <linux/pagemap.h>
 
 /* struct folio_batch moved to a header of its own. */
-#if __has_include(<linux/folio_batch.h>)
+#ifdef HAVE_FOLIO_BATCH_HEADER
 #include <linux/folio_batch.h>
 #else
 #include <linux/pagevec.h>
