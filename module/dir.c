@@ -65,9 +65,6 @@ static void dir_changed(struct inode *dir)
 	fusewb_invalidate_attr(dir);
 }
 
-/* A name and its NUL, which does not count for the length. */
-#define NAME_ARG(qstr) { (qstr)->name, (qstr)->len + 1 }
-
 /* LOOKUP. Return: 0, also when @out->nodeid is 0, or an error. */
 static int ask_name(struct inode *dir, const struct qstr *name, struct fuse_entry_out *out)
 {
@@ -226,7 +223,7 @@ static int do_mknod(struct mnt_idmap *idmap, struct inode *dir, struct dentry *d
 	struct fusewb_args args = {
 		.opcode = FUSE_MKNOD,
 		.nodeid = FUSEWB_I(dir)->nodeid,
-		.in = { { &in, sizeof(in) }, NAME_ARG(&dentry->d_name) },
+		.in = { { &in, sizeof(in) }, { dentry->d_name.name, dentry->d_name.len + 1 } },
 		.nr_in = 2,
 	};
 
@@ -249,7 +246,7 @@ static struct dentry *make_dir(struct mnt_idmap *idmap, struct inode *dir, struc
 	struct fusewb_args args = {
 		.opcode = FUSE_MKDIR,
 		.nodeid = FUSEWB_I(dir)->nodeid,
-		.in = { { &in, sizeof(in) }, NAME_ARG(&dentry->d_name) },
+		.in = { { &in, sizeof(in) }, { dentry->d_name.name, dentry->d_name.len + 1 } },
 		.nr_in = 2,
 	};
 
@@ -262,7 +259,10 @@ static int make_symlink(struct mnt_idmap *idmap, struct inode *dir, struct dentr
 	struct fusewb_args args = {
 		.opcode = FUSE_SYMLINK,
 		.nodeid = FUSEWB_I(dir)->nodeid,
-		.in = { NAME_ARG(&dentry->d_name), { target, strlen(target) + 1 } },
+		.in = {
+			{ dentry->d_name.name, dentry->d_name.len + 1 },
+			{ target, strlen(target) + 1 },
+		},
 		.nr_in = 2,
 	};
 
@@ -278,7 +278,7 @@ static int make_link(struct dentry *old, struct inode *dir, struct dentry *dentr
 	struct fusewb_args args = {
 		.opcode = FUSE_LINK,
 		.nodeid = FUSEWB_I(dir)->nodeid,
-		.in = { { &in, sizeof(in) }, NAME_ARG(&dentry->d_name) },
+		.in = { { &in, sizeof(in) }, { dentry->d_name.name, dentry->d_name.len + 1 } },
 		.nr_in = 2,
 	};
 	int err = make_simple(dir, dentry, inode->i_mode, &args);
@@ -314,7 +314,7 @@ static int remove_name(struct inode *dir, struct dentry *dentry, u32 opcode)
 	struct fusewb_args args = {
 		.opcode = opcode,
 		.nodeid = FUSEWB_I(dir)->nodeid,
-		.in = { NAME_ARG(&dentry->d_name) },
+		.in = { { dentry->d_name.name, dentry->d_name.len + 1 } },
 		.nr_in = 1,
 	};
 	int err = fusewb_call(fusewb_inode_conn(dir), &args);
@@ -354,8 +354,8 @@ static int ask_rename(struct inode *dir, const struct dentry *dentry, struct ino
 		.nodeid = FUSEWB_I(dir)->nodeid,
 		.in = {
 			{ &in, flags ? sizeof(in) : sizeof(struct fuse_rename_in) },
-			NAME_ARG(&dentry->d_name),
-			NAME_ARG(&newdentry->d_name),
+			{ dentry->d_name.name, dentry->d_name.len + 1 },
+			{ newdentry->d_name.name, newdentry->d_name.len + 1 },
 		},
 		.nr_in = 3,
 	};
@@ -452,7 +452,7 @@ static int create_open(struct inode *dir, struct dentry *dentry, struct file *fi
 	struct fusewb_args args = {
 		.opcode = FUSE_CREATE,
 		.nodeid = FUSEWB_I(dir)->nodeid,
-		.in = { { &in, sizeof(in) }, NAME_ARG(&dentry->d_name) },
+		.in = { { &in, sizeof(in) }, { dentry->d_name.name, dentry->d_name.len + 1 } },
 		.nr_in = 2,
 		.out = { { &entry, sizeof(entry) }, { &open, sizeof(open) } },
 		.nr_out = 2,

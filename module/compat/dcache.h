@@ -15,18 +15,20 @@
 #define COMPAT_DEFINE_D_REVALIDATE(fn)						\
 	static int fn##_dentry(struct dentry *dentry, unsigned int flags)	\
 	{									\
+		struct dentry *parent = NULL;					\
 		struct name_snapshot name;					\
-		struct dentry *parent;						\
 		int ret;							\
 										\
-		/* Without sleeping, thus without asking: they are not needed. */	\
-		if (flags & LOOKUP_RCU)						\
-			return fn(NULL, NULL, dentry, flags);			\
-		parent = dget_parent(dentry);					\
-		take_dentry_name_snapshot(&name, dentry);			\
-		ret = fn(d_inode(parent), &name.name, dentry, flags);		\
-		release_dentry_name_snapshot(&name);				\
-		dput(parent);							\
+		/* Without sleeping, thus without asking: they are not needed. */ \
+		if (!(flags & LOOKUP_RCU)) {					\
+			parent = dget_parent(dentry);				\
+			take_dentry_name_snapshot(&name, dentry);		\
+		}								\
+		ret = fn(parent ? d_inode(parent) : NULL, &name.name, dentry, flags); \
+		if (parent) {							\
+			release_dentry_name_snapshot(&name);			\
+			dput(parent);						\
+		}								\
 		return ret;							\
 	}									\
 	static_assert(true)

@@ -62,6 +62,7 @@ enum fusewb_cmd {
 	FUSEWB_CMD_CONN_REMOVED,
 	__FUSEWB_CMD_MAX,
 };
+
 #define FUSEWB_CMD_MAX (__FUSEWB_CMD_MAX - 1)
 
 /**
@@ -101,6 +102,7 @@ enum fusewb_attr_info {
 	FUSEWB_A_INFO_CONNECTIONS,	/* u32: how many there are now */
 	__FUSEWB_A_INFO_MAX,
 };
+
 #define FUSEWB_A_INFO_MAX (__FUSEWB_A_INFO_MAX - 1)
 
 /* Attributes of a connection: FUSEWB_CMD_CONN_GET and the events. */
@@ -130,6 +132,7 @@ enum fusewb_attr_conn {
 	FUSEWB_A_CONN_COUNTERS,		/* nest: enum fusewb_attr_counter */
 	__FUSEWB_A_CONN_MAX,
 };
+
 #define FUSEWB_A_CONN_MAX (__FUSEWB_A_CONN_MAX - 1)
 
 /*
@@ -156,6 +159,7 @@ enum fusewb_attr_counter {
 	FUSEWB_A_COUNTER_MIGRATE_AGAIN,	/* migrate_folio answered -EAGAIN */
 	__FUSEWB_A_COUNTER_MAX,
 };
+
 #define FUSEWB_A_COUNTER_MAX (__FUSEWB_A_COUNTER_MAX - 1)
 
 #endif /* _UAPI_LINUX_FUSEWB_H */
