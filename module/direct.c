@@ -31,12 +31,24 @@ static unsigned int spans_for(size_t len)
 	return DIV_ROUND_UP(len, PAGE_SIZE);
 }
 
-/* Return: bytes that the server had, copied to @to, or an error. */
+/*
+ * How much of @len bytes there is to be read. The server decides, unless the
+ * end of the file is ours: as long as what is behind @pos has not been written
+ * back, its file ends sooner, and what is missing is a hole.
+ */
+static size_t readable(struct inode *inode, loff_t pos, size_t len, size_t received)
+{
+	if (!fusewb_local_times(inode))
+		return received;
+	return clamp_t(loff_t, i_size_read(inode) - pos, 0, len);
+}
+
+/* Return: bytes copied to @to, less than @len at the end, or an error. */
 static ssize_t read_part(struct inode *inode, struct fusewb_handle *h, loff_t pos,
 			 size_t len, struct iov_iter *to)
 {
 	struct fusewb_req *req;
-	size_t left, done = 0;
+	size_t total, left, done = 0;
 	unsigned int i;
 	ssize_t ret;
 
@@ -51,8 +63,9 @@ static ssize_t read_part(struct inode *inode, struct fusewb_handle *h, loff_t po
 	if (ret)
 		goto put;
 
-	left = req->payload_received;
-	atomic64_add(left, &req->conn->counters.bytes_read);
+	atomic64_add(req->payload_received, &req->conn->counters.bytes_read);
+	total = readable(inode, pos, len, req->payload_received);
+	left = min_t(size_t, total, req->payload_received);
 	for (i = 0; i < req->nr_spans && left; i++) {
 		const struct fusewb_span *span = &req->spans[i];
 		size_t n = min(left, span->len);
@@ -63,7 +76,9 @@ static ssize_t read_part(struct inode *inode, struct fusewb_handle *h, loff_t po
 		if (copied < n)
 			break;
 	}
-	ret = done || !left ? done : -EFAULT;
+	if (!left && done < total)
+		done += iov_iter_zero(total - done, to);
+	ret = done || !total ? done : -EFAULT;
 put:
 	fusewb_req_put(req);
 	return ret;
