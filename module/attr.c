@@ -323,7 +323,11 @@ static int set_size(struct inode *inode, struct iattr *attr)
 	err = fusewb_inflight_hold(fi, &hold, min(attr->ia_size, i_size_read(inode)), U64_MAX);
 	if (err)
 		return err;
-	err = send_setattr(inode, attr);
+	/* A mapping may have left something behind the end. */
+	if (attr->ia_size > i_size_read(inode))
+		err = fusewb_zero_gap(inode, i_size_read(inode), attr->ia_size);
+	if (!err)
+		err = send_setattr(inode, attr);
 	fusewb_inflight_release(fi, &hold);
 	return err;
 }
