@@ -3,7 +3,7 @@
 
 # verb_vm: see ./run help.
 verb_vm() {
-    local kernel=6.1 bare=''
+    local kernel=6.1 bare='' module='' suite image
     vm_defaults
     while (($#)); do
         case $1 in
@@ -16,6 +16,10 @@ verb_vm() {
         --share)
             [[ -d $2 ]] || die "--share: no directory $2"
             VM_SHARE=$(readlink -e -- "$2")
+            ;;
+        --module)
+            [[ -e $2/Kbuild ]] || die "--module: no Kbuild in $2"
+            module=$(readlink -e -- "$2")
             ;;
         --append) VM_APPEND=$2 ;;
         --timeout) VM_TIMEOUT=$2 ;;
@@ -34,6 +38,17 @@ verb_vm() {
         *) shift 2 ;;
         esac
     done
-    bare_image "$(kernel_suite "$kernel")"
-    vm_boot "$REPLY" "$kernel" "$@"
+    suite=$(kernel_suite "$kernel")
+    if [[ $bare ]]; then
+        bare_image "$suite"
+    else
+        packaged_image "$suite"
+    fi
+    image=$REPLY
+    if [[ $module ]]; then
+        scratch
+        VM_OVERLAY=$SCRATCH/overlay
+        build_module "$module" "$kernel" "$VM_OVERLAY"
+    fi
+    vm_boot "$image" "$kernel" "$@"
 }
