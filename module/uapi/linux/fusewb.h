@@ -11,6 +11,8 @@
  *
  * Generic netlink family FUSEWB_GENL_NAME, version FUSEWB_GENL_VERSION
  * --------------------------------------------------------------------
+ * The family is there in the initial network namespace only.
+ *
  * The enumerations below are the order on the wire; new entries are added at
  * the end only. All integers are in host byte order. A 64-bit attribute may be
  * preceded by a FUSEWB_A_*_PAD attribute, which carries nothing.
