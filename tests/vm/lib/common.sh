@@ -97,15 +97,24 @@ verb_clean() {
     rm -rf -- "$BUILD"
 }
 
-# A stopped run takes its children with it.
-stop_children() {
+# stop_tree PID: ends a process and all that it started.
+stop_tree() {
+    local child
+    for child in $(cat "/proc/$1/task/$1/children" 2>/dev/null); do
+        stop_tree "$child"
+    done
+    kill "$1" 2>/dev/null || true
+}
+
+# A run that ends, for whatever reason, takes with it what it started and what it left on disk.
+clean_up() {
     local child
     for child in $(jobs -p); do
-        kill "$child" 2>/dev/null || true
+        stop_tree "$child"
     done
     [[ -z ${SCRATCH:-} ]] || rm -rf -- "$SCRATCH"
 }
-trap stop_children EXIT
+trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
@@ -113,5 +122,7 @@ trap 'exit 143' TERM
 scratch() {
     [[ -n ${SCRATCH:-} ]] && return
     mkdir -p "$CACHE/tmp"
+    # Those that a power cut or a SIGKILL left behind.
+    find "$CACHE/tmp" -maxdepth 1 -name 'run.*' -mtime +1 -exec rm -rf {} +
     SCRATCH=$(mktemp -d "$CACHE/tmp/run.XXXXXX")
 }

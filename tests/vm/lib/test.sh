@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash disable=SC2034,SC2153 # what other parts set and read
+#
+# ./run test: every check there is, each counted, none stopping the ones after it.
+
+PASSED=0
+FAILED=0
+
+# check NAME COMMAND...: one test; what a failing one printed is shown.
+check() {
+    local name=$1 started=$SECONDS
+    shift
+    say "$name"
+    if attempt "$name" "$@"; then
+        PASSED=$((PASSED + 1))
+        say "  passed: $name ($((SECONDS - started)) s)"
+    else
+        FAILED=$((FAILED + 1))
+        say "  FAILED: $name ($((SECONDS - started)) s)"
+    fi
+}
+
+# attempt NAME COMMAND...: the command's status, its output in build/log, shown if it fails.
+attempt() {
+    local name=${1//[^a-zA-Z0-9.]/-}
+    shift
+    quietly "$name" "$@"
+}
+
+# suite NAME LOG PATTERN...: adds up the tests that a suite's own output tells of; a suite that
+# fails, or dies, without a failed test to show for it counts as a failure.
+suite() {
+    local name=$1 started=$SECONDS status=0 passed failed log
+    shift
+    say "$name"
+    attempt "$name" "$@" || status=$?
+    log=$BUILD/log/${name//[^a-zA-Z0-9.]/-}.log
+    # GoogleTest, then CTest.
+    passed=$(grep -acE '\[       OK \] |^ *[0-9]+/[0-9]+ Test +#.* Passed ' "$log" || true)
+    failed=$(grep -acE '\[  FAILED  \] .*\([0-9]+ ms\)|^ *[0-9]+/[0-9]+ Test +#.*\*\*\*' "$log" || true)
+    if ((failed == 0 && (status != 0 || passed == 0))); then
+        failed=1
+    fi
+    if ((failed)); then
+        grep -aE '\[  FAILED  \] .*\([0-9]+ ms\)|\*\*\*' "$log" >&2 || true
+    fi
+    PASSED=$((PASSED + passed))
+    FAILED=$((FAILED + failed))
+    say "  $name: $passed passed, $failed failed ($((SECONDS - started)) s)"
+}
+
+# host_dependencies: the Build-Depends of the packages, as far as the host needs them.
+host_dependencies() {
+    sed -n '/^Build-Depends:/,/^[^ ]/{s/^Build-Depends://;/^[A-Z]/d;p}' "$TOP/packaging/debian/control" |
+        tr ',' '\n' | awk 'NF && $1 !~ /^(debhelper|dh-)/ {print $1}'
+}
+
+unit_tests() {
+    cmake -S "$TOP" -B "$BUILD/host" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_COMPILE_WARNING_AS_ERROR=ON
+    cmake --build "$BUILD/host" -j"$(nproc)"
+    ctest --test-dir "$BUILD/host" --output-on-failure
+}
+
+check_scripts() {
+    cd "$TOP" || return
+    shellcheck -x run .ci/run tests/vm/lib/*.sh tests/vm/lib/in-root tests/vm/guest/agent \
+        tests/vm/guest/init tests/vm/uml/init.sh
+}
+
+# check_module KERNEL: with W=1 and sparse, any warning being an error.
+check_module() {
+    local kernel=$1 root release work
+    guest_root "$(kernel_suite "$kernel")"
+    root=$REPLY
+    release=$(kernel_release "$root" "$kernel")
+    scratch
+    work=$(mktemp -d "$SCRATCH/check.XXXXXX")
+    copy_sources "$work" module
+    "$TOP/tests/vm/lib/in-root" --over "$root" --bind "$work/module" /mnt "$work/root" \
+        make -C /mnt "KDIR=/lib/modules/$release/build" check
+    rm -rf "$work"
+}
+
+# check_style: the kernel's own style checker, from the source that the quick bed unpacked.
+check_style() {
+    local source
+    uml_source
+    source=$REPLY
+    cd "$TOP/module" || return
+    find . -name '*.[ch]' ! -name '*.mod.c' -print0 |
+        xargs -0 perl "$source/scripts/checkpatch.pl" --no-summary --terse -f
+}
+
+# guest_tests KERNEL: the live module's tests, in that kernel with the packages installed.
+guest_tests() {
+    local kernel=$1 suite tests
+    suite=$(kernel_suite "$kernel")
+    build_guest_tests "$suite"
+    tests=$REPLY
+    packaged_image "$suite"
+    vm_defaults
+    VM_SHARE=$tests
+    VM_TIMEOUT=1200
+    mkdir -p "$BUILD/log"
+    VM_LOG=$BUILD/log/kernel.$kernel.log
+    vm_boot "$REPLY" "$kernel" \
+        "cp /share/fusewb-guest-tests /tmp/ && cd /tmp && exec ./fusewb-guest-tests --gtest_color=no --gtest_output=xml:/share/results.xml"
+}
+
+# prepare_roots: the guest roots of both releases, side by side: they wait for the mirror in turns.
+prepare_roots() {
+    local first
+    need_packages "${HOST_VM_PACKAGES[@]}" "${HOST_BUILD_PACKAGES[@]}"
+    guest_root bookworm &
+    first=$!
+    (guest_root trixie)
+    wait "$first"
+}
+
+# verb_test: see ./run help. Ends with the one line that counts.
+verb_test() {
+    local kernel release
+    (($# == 0)) || die "test takes no arguments"
+    mapfile -t dependencies < <(host_dependencies)
+    need_packages git perl shellcheck g++ make "${dependencies[@]}" "${HOST_VM_PACKAGES[@]}" \
+        "${HOST_BUILD_PACKAGES[@]}"
+    [[ -z ${HOST_UML_PACKAGES[*]:-} ]] || need_packages "${HOST_UML_PACKAGES[@]}"
+    [[ -z ${HOST_SUITE_PACKAGES[*]:-} ]] || need_packages "${HOST_SUITE_PACKAGES[@]}"
+
+    check "shell scripts are clean" check_scripts
+    suite "unit tests" unit_tests
+    check "guest roots of Debian 12 and 13" prepare_roots
+    for kernel in 6.1 6.12 7.2; do
+        check "the module builds without a warning on $kernel" check_module "$kernel"
+    done
+    if declare -F uml_source >/dev/null; then
+        check "the module is in the kernel's style" check_style
+    fi
+    if declare -F uml_suite >/dev/null; then
+        suite "user-mode Linux" uml_suite
+    fi
+    for release in bookworm trixie; do
+        check "packages for $release" build_debs "$release"
+    done
+    for kernel in 6.1 6.12; do
+        suite "guest tests on $kernel" guest_tests "$kernel"
+    done
+    printf '%d passed, %d failed\n' "$PASSED" "$FAILED"
+    ((FAILED == 0))
+}
