@@ -104,7 +104,7 @@ guest_tests() {
     mkdir -p "$BUILD/log"
     VM_LOG=$BUILD/log/kernel.$kernel.log
     vm_boot "$REPLY" "$kernel" \
-        "cp /share/fusewb-guest-tests /tmp/ && cd /tmp && exec ./fusewb-guest-tests --gtest_color=no --gtest_output=xml:/share/results.xml"
+        "cp /share/{fusewb-guest-tests,passthrough_ll} /tmp/ && cd /tmp && PATH=/tmp:\$PATH exec ./fusewb-guest-tests --gtest_color=no --gtest_output=xml:/share/results.xml"
 }
 
 # prepare_roots: the guest roots of both releases, side by side: they wait for the mirror in turns.
