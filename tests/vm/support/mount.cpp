@@ -46,7 +46,7 @@ Mount::Mount(std::filesystem::path directory, int device, const std::string &mor
 
 Mount::~Mount() {
     int error = unmount();
-    if (error == 0)
+    if (!mounted_)
         return;
     ADD_FAILURE() << "umount " << path_ << ": " << std::strerror(error);
     abort();
@@ -62,7 +62,8 @@ int Mount::unmount() {
         error = umount2(path_.c_str(), 0) ? errno : 0;
         return error != EBUSY;
     });
-    mounted_ = error != 0;
+    // EINVAL: somebody else unmounted it.
+    mounted_ = error != 0 && error != EINVAL;
     return error;
 }
 
