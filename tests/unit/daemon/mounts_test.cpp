@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <memory>
 #include <string>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -16,9 +15,10 @@ namespace {
 using testing::ElementsAre;
 
 Result<proc::MountPoints> read(std::string text) {
-    const std::unique_ptr<std::FILE, decltype(&std::fclose)> stream(
-        fmemopen(text.data(), text.size(), "r"), std::fclose);
-    return proc::readMountinfo(stream.get(), "the test");
+    std::FILE *stream = fmemopen(text.data(), text.size(), "r");
+    auto points = proc::readMountinfo(stream, "the test");
+    std::fclose(stream);
+    return points;
 }
 
 TEST(Mountinfo, DevicesHaveTheirMountPointsInOrder) {
