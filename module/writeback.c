@@ -313,9 +313,12 @@ static int issue_folio(struct issue *is, struct folio *folio)
 	int err;
 
 	for (;;) {
-		if (is->handle && !is->spare &&
-		    !fits(is, folio_pos(folio), folio_size(folio)))
-			is->spare = new_write(is);
+		if (is->handle && !fits(is, folio_pos(folio), folio_size(folio))) {
+			/* The reserve is filled again by what was sent only. */
+			submit(is);
+			if (!is->spare)
+				is->spare = new_write(is);
+		}
 
 		if (!folio_trylock(folio)) {
 			if (!is->wait) {
