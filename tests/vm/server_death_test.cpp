@@ -69,7 +69,9 @@ GUEST_TEST(ServerDeath, InTheMiddleOfAWriteGivesTheCallerAnError) {
     Fd file(server.mnt("f"), O_RDWR | O_CREAT);
     Fd other(server.mnt("f"), O_RDWR);
     pwrite_all(file, pattern(1 << 20, 1), 0);
+    ASSERT_EQ(fsync(file), 0);
     server.stop();
+    pwrite_all(file, pattern(16384, 2), 0);
     Task waiter("fsync(2)", [&] { return fsync(file) ? errno : 0; });
     EXPECT_FALSE(waiter.ends_within(1s));
     server.kill();

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// mount(2) of the file system type: what it takes, what it refuses and with which errno, and that a
+// refused mount leaves nothing behind.
+#include <cerrno>
+#include <cstring>
+
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "support/guest_test.h"
+#include "support/mount.h"
+#include "support/netlink.h"
+#include "support/passthrough.h"
+#include "support/raw_server.h"
+#include "support/task.h"
+
+using namespace fusewb::test;
+
+namespace {
+
+// What a mount adds to the machine: lines of the mount table, connections.
+struct Traces {
+    std::size_t mounts = mounts_below(scratch()).size();
+    std::uint32_t connections = Netlink().info().connections;
+    bool operator==(const Traces &) const = default;
+};
+
+std::filesystem::path empty_directory(const char *name) {
+    auto path = scratch() / name;
+    std::filesystem::create_directory(path);
+    return path;
+}
+
+std::string mount_line(const std::filesystem::path &mount_point) {
+    std::string all = slurp("/proc/self/mountinfo");
+    auto at = all.find(" " + mount_point.string() + " ");
+    return at == std::string::npos ? "" : all.substr(at, all.find('\n', at) - at);
+}
+
+} // namespace
+
+GUEST_TEST(MountOptions, BadOnesAreRefusedAndLeaveNothing) {
+    needs_fusewb();
+    auto directory = empty_directory("mnt");
+    Fd device = open_device();
+    Fd other("/dev/null", O_RDWR);
+    std::string fd = "fd=" + std::to_string(device.get());
+    std::string good = basic_options(device);
+    const Traces before;
+    const struct {
+        std::string options;
+        int error;
+    } cases[] = {
+        {"", EINVAL},
+        {"rootmode=40000,user_id=0,group_id=0", EINVAL},
+        {fd + ",user_id=0,group_id=0", EINVAL},
+        {fd + ",rootmode=40000,group_id=0", EINVAL},
+        {fd + ",rootmode=40000,user_id=0", EINVAL},
+        {"fd=9999,rootmode=40000,user_id=0,group_id=0", EBADF},
+        {"fd=x,rootmode=40000,user_id=0,group_id=0", EINVAL},
+        {"fd=-1,rootmode=40000,user_id=0,group_id=0", EINVAL},
+        {basic_options(other), EINVAL},
+        {good + "," + fd, EINVAL},
+        {fd + ",rootmode=0,user_id=0,group_id=0", EINVAL},
+        {fd + ",rootmode=9,user_id=0,group_id=0", EINVAL},
+        {fd + ",rootmode=777777,user_id=0,group_id=0", EINVAL},
+        {fd + ",rootmode=40000,user_id=-1,group_id=0", EINVAL},
+        {fd + ",rootmode=40000,user_id=0,group_id=4294967295", EINVAL},
+        {good + ",writeback=sometimes", EINVAL},
+        {good + ",writeback=", EINVAL},
+        {good + ",blksize=1000", EINVAL},
+        {good + ",blksize=1073741824", EINVAL},
+        {good + ",max_read=many", EINVAL},
+        {good + ",subtype=" + std::string(300, 's'), EINVAL},
+        {good + ",allow_other=1", EINVAL},
+        {good + ",unheard_of", EINVAL},
+    };
+    for (const auto &bad : cases) {
+        EXPECT_EQ(try_mount(directory, bad.options), bad.error)
+            << bad.options << " " << std::strerror(bad.error);
+        EXPECT_EQ(before, Traces()) << bad.options;
+        umount2(directory.c_str(), MNT_DETACH);
+    }
+    EXPECT_EQ(try_mount(scratch() / "absent", good), ENOENT);
+    // After all that the descriptor is as good as new.
+    Mount mount(directory, device, "");
+    EXPECT_EQ(mount.unmount(), 0);
+    EXPECT_EQ(before, Traces());
+}
+
+GUEST_TEST(MountOptions, ADescriptorServesOneMount) {
+    needs_fusewb();
+    auto first = empty_directory("first"), second = empty_directory("second");
+    Fd device = open_device();
+    Mount mount(first, device, "");
+    const Traces before;
+    EXPECT_EQ(try_mount(second, basic_options(device)), EBUSY);
+    EXPECT_EQ(before, Traces());
+    EXPECT_EQ(mount.unmount(), 0);
+    EXPECT_EQ(try_mount(second, basic_options(device)), EBUSY) << "served already, once";
+}
+
+GUEST_TEST(MountOptions, AreShownInTheMountTable) {
+    needs_fusewb();
+    Passthrough server({.mount_options = "allow_other,default_permissions,max_read=65536,"
+                                         "blksize=1024,writeback=copy,subtype=shown"});
+    std::string line = mount_line(server.mount().path());
+    for (const char *option : {"user_id=0", "group_id=0", "allow_other", "default_permissions",
+                               "max_read=65536", "blksize=1024", "writeback=copy"})
+        EXPECT_NE(line.find(option), std::string::npos) << option << " is missing in " << line;
+    EXPECT_NE(line.find(" fusewb.shown "), std::string::npos) << line;
+    EXPECT_EQ(server.connection().max_read, 65536u);
+}
+
+GUEST_TEST(MountOptions, RemountChangesFlagsAndNothingElse) {
+    needs_fusewb();
+    Passthrough server;
+    write_file(server.mnt("f"), "x");
+    ASSERT_EQ(mount("test", server.mnt().c_str(), "fusewb", MS_REMOUNT | MS_RDONLY, ""), 0);
+    EXPECT_EQ(open(server.mnt("g").c_str(), O_WRONLY | O_CREAT, 0600), -1);
+    EXPECT_EQ(errno, EROFS);
+    EXPECT_EQ(mount("test", server.mnt().c_str(), "fusewb", MS_REMOUNT, "allow_other"), -1);
+    EXPECT_EQ(errno, EINVAL);
+    ASSERT_EQ(mount("test", server.mnt().c_str(), "fusewb", MS_REMOUNT, ""), 0);
+    write_file(server.mnt("g"), "y");
+    EXPECT_EQ(read_file(server.backing("g")), "y");
+}
+
+GUEST_TEST(MountOptions, TwoMountsWorkBesideEachOther) {
+    Passthrough first({.name = "first"}), second({.name = "second"});
+    write_file(first.mnt("f"), "first");
+    write_file(second.mnt("f"), "second");
+    EXPECT_EQ(read_file(first.mnt("f")), "first");
+    EXPECT_EQ(read_file(second.mnt("f")), "second");
+    first.stop();
+    write_file(second.mnt("g"), "goes on");
+    EXPECT_EQ(read_file(second.backing("g")), "goes on");
+    first.cont();
+    if (fs_type() == "fusewb") {
+        EXPECT_NE(first.connection().id, second.connection().id);
+    }
+    second.kill();
+    EXPECT_EQ(read_file(first.mnt("f")), "first");
+}
+
+GUEST_TEST(MountOptions, OthersAreKeptOutWithoutAllowOther) {
+    Passthrough alone({.name = "alone"}), shared({.mount_options = "allow_other", .name = "shared"});
+    for (Passthrough *server : {&alone, &shared})
+        write_file(server->mnt("f"), "x");
+    Task nobody("unprivileged user", [&] {
+        become_nobody();
+        struct stat st;
+        EXPECT_EQ(stat(alone.mnt("f").c_str(), &st), -1);
+        EXPECT_EQ(errno, EACCES);
+        EXPECT_EQ(open(alone.mnt().c_str(), O_RDONLY | O_DIRECTORY), -1);
+        EXPECT_EQ(errno, EACCES);
+        EXPECT_EQ(stat(shared.mnt("f").c_str(), &st), 0);
+        EXPECT_EQ(read_file(shared.mnt("f")), "x");
+        return 0;
+    });
+    ASSERT_TRUE(nobody.ends_within(20s)) << nobody.where();
+    EXPECT_EQ(nobody.status(), 0);
+}
+
+GUEST_TEST(MountOptions, UnprivilegedUsersCannotMount) {
+    needs_fusewb();
+    auto directory = empty_directory("mnt");
+    Task nobody("unprivileged user", [&] {
+        become_nobody();
+        Fd device = open_device();
+        EXPECT_EQ(try_mount(directory, basic_options(device)), EPERM);
+        return 0;
+    });
+    ASSERT_TRUE(nobody.ends_within(20s)) << nobody.where();
+    EXPECT_EQ(nobody.status(), 0);
+}
+
+GUEST_TEST(MountOptions, ServersOfUnprivilegedUsersGetCopies) {
+    needs_fusewb();
+    // The opener of the descriptor is what counts, whoever mounts it.
+    auto directory = empty_directory("mnt");
+    check(setegid(65534), "setegid");
+    check(seteuid(65534), "seteuid");
+    Fd device = open_device();
+    check(seteuid(0), "seteuid");
+    check(setegid(0), "setegid");
+    EXPECT_EQ(try_mount(directory, basic_options(device) + ",writeback=direct"), EPERM);
+    Mount mount(directory, device, "writeback=auto");
+    EXPECT_EQ(Netlink().mounted_at(directory).server_uid, 65534u);
+}
+
+GUEST_TEST(MountOptions, AFileCannotCoverADirectory) {
+    needs_fusewb();
+    Fd device = open_device();
+    std::string options = "fd=" + std::to_string(device.get()) + ",rootmode=100000,user_id=0,group_id=0";
+    EXPECT_EQ(try_mount(empty_directory("directory"), options), ENOTDIR);
+}
