@@ -26,7 +26,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-// A mount unit or a boot script may have no PATH; servers live in any of these.
+// mount(8) clears PATH before it calls a helper; servers live in any of these.
 constexpr const char *default_path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 constexpr milliseconds term_patience{1'000};
@@ -65,6 +65,7 @@ int become_server(const std::string &path, const std::vector<std::string> &argum
         setenv("USER", account.name.c_str(), 1);
         setenv("LOGNAME", account.name.c_str(), 1);
     }
+    // mount(8) clears HOME too, and servers keep their settings there.
     setenv("HOME", "/root", 0);
     setenv("PATH", default_path, 0);
     std::vector<char *> argv;
