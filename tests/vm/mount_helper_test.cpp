@@ -155,8 +155,13 @@ protected:
             std::istringstream fields(line);
             const Words words((std::istream_iterator<std::string>(fields)), {});
             const auto dash = std::find(words.begin(), words.end(), "-");
-            if (words.at(4) == mnt())
-                found.push_back(*(dash + 1) + ' ' + *(dash + 2));
+            if (words.at(4) != mnt())
+                continue;
+            std::string source = *(dash + 2);
+            // The kernel escapes what would begin a comment in fstab.
+            for (std::size_t at = 0; (at = source.find("\\043")) != std::string::npos;)
+                source.replace(at, 4, "#");
+            found.push_back(*(dash + 1) + ' ' + source);
         }
         return found;
     }
@@ -213,15 +218,16 @@ TEST_F(MountHelperTest, MountsWithServerAndEmptySource) {
 
 TEST_F(MountHelperTest, MountsWithTheServerInTheType) {
     write_file(base_ / "back" / "file", "hello");
-    fs::create_directory(base_ / "bin");
-    fs::create_symlink(passthrough_, base_ / "bin" / "passthrough_ll");
-    const std::string path = std::getenv("PATH");
-    setenv("PATH", (path + ':' + (base_ / "bin").string()).c_str(), 1);
+    // mount(8) clears PATH, so the name is looked up in the standard directories.
+    const fs::path link = "/usr/local/bin/fusewb-test-server";
+    std::error_code ignored;
+    fs::remove(link, ignored);
+    fs::create_symlink(passthrough_, link);
     const Outcome outcome =
-        run({"mount", "-t", "fusewb.passthrough_ll", "none", mnt(), "-o", source_option()});
-    setenv("PATH", path.c_str(), 1);
+        run({"mount", "-t", "fusewb.fusewb-test-server", "none", mnt(), "-o", source_option()});
+    fs::remove(link);
     ASSERT_EQ(outcome.code, 0) << outcome.output;
-    EXPECT_EQ(mounts(), Words{"fusewb.passthrough_ll none"});
+    EXPECT_EQ(mounts(), Words{"fusewb.fusewb-test-server none"});
     EXPECT_EQ(read_file(base_ / "mnt" / "file"), "hello");
     expect_unmounts();
 }
@@ -425,8 +431,11 @@ protected:
 
 TEST_F(MissingModuleTest, IsNamedWithTheCommandThatMendsIt) {
     ASSERT_EQ(run({"depmod"}).code, 0);
+    const std::string remedy = fs::exists("/var/lib/dkms/fusewb")
+                                   ? "run: dkms install fusewb -k " + release_
+                                   : "run: apt install fusewb-dkms";
     expect_refused(mount_passthrough(), 32, "there is no module fusewb for kernel " + release_,
-                   "dkms install fusewb -k " + release_);
+                   remedy);
     expect_nothing_left();
 }
 
