@@ -35,6 +35,11 @@ const char *propertyName(model::Field field) {
     return "MountPoints";
 }
 
+// What comes and goes with an object; the standard interfaces say nothing to anybody.
+std::vector<compat::InterfaceName> ownInterface() {
+    return {compat::InterfaceName(org::fusewb1::Connection_adaptor::INTERFACE_NAME)};
+}
+
 } // namespace
 
 sdbus::ObjectPath connectionPath(model::ConnectionId id) {
@@ -45,13 +50,13 @@ ConnectionObject::ConnectionObject(sdbus::IConnection &bus, const model::Registr
                                    const Service::Refresh &refresh, model::ConnectionId id)
     : AdaptorInterfaces(bus, connectionPath(id)), registry_(registry), refresh_(refresh), id_(id) {
     registerAdaptor();
-    emitInterfacesAddedSignal();
+    emitInterfacesAddedSignal(ownInterface());
 }
 
 ConnectionObject::~ConnectionObject() {
     // A bus that is gone takes no signal; there is nobody left to tell.
     try {
-        emitInterfacesRemovedSignal();
+        emitInterfacesRemovedSignal(ownInterface());
     } catch (const sdbus::Error &) {
     }
     unregisterAdaptor();

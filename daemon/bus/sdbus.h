@@ -11,6 +11,7 @@ namespace fusewb::bus::compat {
 #if __has_include(<sdbus-c++/VTableItems.h>) // since version 2
 
 using ErrorName = sdbus::Error::Name;
+using InterfaceName = sdbus::InterfaceName;
 using PropertyName = sdbus::PropertyName;
 using ServiceName = sdbus::ServiceName;
 
@@ -19,6 +20,7 @@ inline bool processOne(sdbus::IConnection &connection) { return connection.proce
 #else
 
 using ErrorName = std::string;
+using InterfaceName = std::string;
 using PropertyName = std::string;
 using ServiceName = std::string;
 

@@ -237,8 +237,8 @@ TEST_F(BusTest, RemovedConnectionIsAnnouncedAndItsObjectIsGone) {
     startWith({own(3), hidden(7)});
     kernel.remove(3);
     ASSERT_TRUE(client->heard("ConnectionRemoved /org/fusewb " + pathOf(3)));
-    EXPECT_THAT(client->signals(),
-                Contains(HasSubstr("InterfacesRemoved /org/fusewb " + pathOf(3))));
+    EXPECT_THAT(client->signals(), Contains("InterfacesRemoved /org/fusewb " + pathOf(3) +
+                                            " [\"org.fusewb1.Connection\"]"));
     EXPECT_EQ(get(3, "State"), "org.freedesktop.DBus.Error.UnknownObject");
     EXPECT_EQ(callManager("ListConnections").body, "[" + pathOf(7) + "]");
 }
