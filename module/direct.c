@@ -158,19 +158,49 @@ static int wait_unlocked(struct address_space *mapping, pgoff_t first, pgoff_t l
 	return err;
 }
 
-/* What a mapping dirtied meanwhile stays, and is written after this. */
-static void drop_cached(struct address_space *mapping, loff_t pos, size_t len)
+/*
+ * A folio that a mapping dirtied meanwhile could not be dropped, and will be
+ * written back as a whole: it has to have the new bytes too.
+ */
+static void update_dirty(struct address_space *mapping, struct iov_iter *from, loff_t pos,
+			 size_t len)
+{
+	while (len) {
+		struct folio *folio = filemap_get_folio(mapping, pos >> PAGE_SHIFT);
+		size_t n = min_t(size_t, len, PAGE_SIZE - offset_in_page(pos));
+		size_t copied = 0;
+
+		/* A dirty one is uptodate: whoever has it locked does not wait. */
+		if (!IS_ERR_OR_NULL(folio) && folio_test_dirty(folio)) {
+			fault_in_iov_iter_readable(from, n);
+			folio_lock(folio);
+			if (folio->mapping == mapping && folio_contains(folio, pos >> PAGE_SHIFT))
+				copied = copy_folio_from_iter_atomic(folio,
+								     offset_in_folio(folio, pos),
+								     n, from);
+			folio_unlock(folio);
+		}
+		if (!IS_ERR_OR_NULL(folio))
+			folio_put(folio);
+		iov_iter_advance(from, n - copied);
+		pos += n;
+		len -= n;
+	}
+}
+
+/* Return: is nothing of it cached any more? */
+static bool drop_cached(struct address_space *mapping, loff_t pos, size_t len)
 {
 	pgoff_t first = pos >> PAGE_SHIFT, last = (pos + len - 1) >> PAGE_SHIFT;
 
 	if (!mapping->nrpages)
-		return;
+		return true;
 	if (wait_unlocked(mapping, first, last)) {
 		unmap_mapping_pages(mapping, first, last - first + 1, false);
 		invalidate_mapping_pages(mapping, first, last);
-	} else {
-		invalidate_inode_pages2_range(mapping, first, last);
+		return false;
 	}
+	return !invalidate_inode_pages2_range(mapping, first, last);
 }
 
 static struct fusewb_req *alloc_write(struct kiocb *iocb, struct fusewb_handle *h, size_t len)
@@ -212,6 +242,7 @@ static ssize_t write_part(struct kiocb *iocb, struct iov_iter *from, size_t len)
 	struct inode *inode = file_inode(file);
 	struct fusewb_handle *h = fusewb_file_handle(file);
 	loff_t pos = iocb->ki_pos;
+	struct iov_iter source = *from;
 	const struct fuse_write_out *out;
 	struct fusewb_req *req;
 	ssize_t ret;
@@ -247,7 +278,8 @@ static ssize_t write_part(struct kiocb *iocb, struct iov_iter *from, size_t len)
 			i_size_write(inode, pos + ret);
 	}
 	/* Not known, after an error, what the server has now. */
-	drop_cached(inode->i_mapping, pos, len);
+	if (!drop_cached(inode->i_mapping, pos, len) && ret > 0)
+		update_dirty(inode->i_mapping, &source, pos, ret);
 	end_write(req);
 	if (ret >= 0) {
 		iov_iter_revert(from, len - ret);
