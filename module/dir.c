@@ -17,6 +17,7 @@
 #include "file.h"
 #include "inode.h"
 #include "request.h"
+#include "waits.h"
 
 /*
  * Until when a name may be used is in d_time, in jiffies, 0 for not at all. A
@@ -48,15 +49,30 @@ void fusewb_entry_set_valid(struct dentry *dentry, const struct fuse_entry_out *
 
 int fusewb_dir_lock(struct inode *dir)
 {
-	if (fusewb_inode_conn(dir)->flags & FUSE_PARALLEL_DIROPS)
-		return 0;
-	return mutex_lock_killable(&FUSEWB_I(dir)->dir_lock);
+	struct fusewb_conn *conn = fusewb_inode_conn(dir);
+	struct fusewb_inode *fi = FUSEWB_I(dir);
+	int err;
+
+	/* Only then it is known what the server takes, here and at the unlock. */
+	err = fusewb_conn_wait_ready(conn);
+	if (err || conn->flags & FUSE_PARALLEL_DIROPS)
+		return err;
+	if (wait_event_state(fi->dir_wait, !test_and_set_bit_lock(0, &fi->dir_busy),
+			     FUSEWB_KILLABLE))
+		return -EINTR;
+	return 0;
 }
 
 void fusewb_dir_unlock(struct inode *dir)
 {
-	if (!(fusewb_inode_conn(dir)->flags & FUSE_PARALLEL_DIROPS))
-		mutex_unlock(&FUSEWB_I(dir)->dir_lock);
+	struct fusewb_inode *fi = FUSEWB_I(dir);
+
+	if (fusewb_inode_conn(dir)->flags & FUSE_PARALLEL_DIROPS)
+		return;
+	clear_bit_unlock(0, &fi->dir_busy);
+	/* Orders the bit before the look at who waits. */
+	smp_mb__after_atomic();
+	wake_up(&fi->dir_wait);
 }
 
 static void dir_changed(struct inode *dir)

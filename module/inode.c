@@ -45,7 +45,8 @@ struct inode *fusewb_alloc_inode(struct super_block *sb)
 	fi->lookups_follow = false;
 	atomic64_set(&fi->dir_version, 0);
 	spin_lock_init(&fi->lock);
-	mutex_init(&fi->dir_lock);
+	fi->dir_busy = 0;
+	init_waitqueue_head(&fi->dir_wait);
 	INIT_LIST_HEAD(&fi->write_handles);
 	fusewb_inflight_init(fi);
 	return &fi->inode;
@@ -54,10 +55,7 @@ struct inode *fusewb_alloc_inode(struct super_block *sb)
 /* After a grace period, for path walks may still look at it. */
 void fusewb_free_inode(struct inode *inode)
 {
-	struct fusewb_inode *fi = FUSEWB_I(inode);
-
-	mutex_destroy(&fi->dir_lock);
-	kmem_cache_free(inode_cache, fi);
+	kmem_cache_free(inode_cache, FUSEWB_I(inode));
 }
 
 void fusewb_evict_inode(struct inode *inode)

@@ -11,7 +11,6 @@
 
 #include <linux/fs.h>
 #include <linux/fuse.h>
-#include <linux/mutex.h>
 #include <linux/rbtree.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
@@ -55,9 +54,10 @@ struct fusewb_inode {
 
 	/* directories */
 	atomic64_t dir_version;		/* changes with every change of names */
-	struct mutex dir_lock;		/* one LOOKUP or READDIR at a time, for
-					 * servers that ask for it
+	unsigned long dir_busy;		/* bit 0: a LOOKUP or READDIR is under way,
+					 * of a server that takes one at a time
 					 */
+	wait_queue_head_t dir_wait;	/* until it is not */
 	bool lookups_follow;		/* a name was looked up since the last
 					 * READDIR: READDIRPLUS pays
 					 */
@@ -210,7 +210,12 @@ bool fusewb_entry_same(const struct inode *inode, const struct fuse_entry_out *o
 void fusewb_entry_refresh(struct inode *inode, const struct fuse_entry_out *out,
 			  u64 attr_version);
 
-/* fusewb_dir_lock() - before LOOKUP and READDIR; 0 or -EINTR. */
+/**
+ * fusewb_dir_lock() - before LOOKUP and READDIR
+ *
+ * Killable and freezable, also while another task holds it and waits for the
+ * server, which is why it is no mutex. Return: 0, -EINTR or -ENOTCONN.
+ */
 int fusewb_dir_lock(struct inode *dir);
 void fusewb_dir_unlock(struct inode *dir);
 

@@ -89,7 +89,7 @@ static void fill_times(struct fuse_setattr_in *in, struct fusewb_conn *conn,
 		in->ctime = ctime.tv_sec;
 		in->ctimensec = ctime.tv_nsec;
 	}
-	if (handle) {
+	if (handle && handle->opened) {
 		in->valid |= FATTR_FH;
 		in->fh = handle->fh;
 	}
