@@ -137,7 +137,7 @@ verb_test() {
         check "the module is in the kernel's style" check_style
     fi
     if declare -F uml_suite >/dev/null; then
-        suite "user-mode Linux" uml_suite
+        suite "user-mode Linux" uml_suite plain
     fi
     for release in bookworm trixie; do
         check "packages for $release" build_debs "$release"
