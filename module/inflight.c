@@ -112,6 +112,16 @@ void fusewb_inflight_split(struct fusewb_inode *fi, struct fusewb_range *range,
 	spin_unlock(&fi->inflight_lock);
 }
 
+void fusewb_inflight_move(struct fusewb_inode *fi, struct fusewb_range *from,
+			  struct fusewb_range *to)
+{
+	to->held = from->held;
+	spin_lock(&fi->inflight_lock);
+	range_tree_remove(from, &fi->inflight);
+	insert(fi, to, from->first, from->last);
+	spin_unlock(&fi->inflight_lock);
+}
+
 void fusewb_inflight_remove(struct fusewb_inode *fi, struct fusewb_range *range)
 {
 	spin_lock(&fi->inflight_lock);

@@ -46,6 +46,10 @@ bool fusewb_inflight_extend(struct fusewb_inode *fi, struct fusewb_range *range,
 void fusewb_inflight_split(struct fusewb_inode *fi, struct fusewb_range *range,
 			   struct fusewb_range *rest, u64 at);
 
+/** fusewb_inflight_move() - the bytes of @from are those of @to from now on. */
+void fusewb_inflight_move(struct fusewb_inode *fi, struct fusewb_range *from,
+			  struct fusewb_range *to);
+
 /** fusewb_inflight_remove() - answered or abandoned; wakes who waits. */
 void fusewb_inflight_remove(struct fusewb_inode *fi, struct fusewb_range *range);
 

@@ -225,6 +225,7 @@ static bool claim(struct issue *is, struct folio *folio, loff_t pos, size_t len)
 /* Under the folio's lock. Return: false if its bytes are in flight or held. */
 static bool join(struct issue *is, struct folio *folio, loff_t pos, size_t len)
 {
+	struct fusewb_inode *fi = FUSEWB_I(is->inode);
 	size_t off = 0;
 
 	if (!claim(is, folio, pos, len))
@@ -239,13 +240,18 @@ static bool join(struct issue *is, struct folio *folio, loff_t pos, size_t len)
 		off += n;
 		len -= n;
 		if (len) {
-			/* Larger than a request may be. */
-			struct fusewb_req *rest = new_write(is);
+			/*
+			 * Larger than a request may be. What is gathered goes
+			 * before the next is allocated: issue_folio().
+			 */
+			struct fusewb_range rest;
+			struct fusewb_req *req;
 
-			fusewb_inflight_split(FUSEWB_I(is->inode), &is->req->io.range,
-					      &rest->io.range, pos + off);
+			fusewb_inflight_split(fi, &is->req->io.range, &rest, pos + off);
 			submit(is);
-			start(is, rest, folio);
+			req = new_write(is);
+			fusewb_inflight_move(fi, &rest, &req->io.range);
+			start(is, req, folio);
 		}
 	}
 	is->wbc->nr_to_write -= folio_nr_pages(folio);
