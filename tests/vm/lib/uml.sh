@@ -259,8 +259,8 @@ verb_uml() {
 
 
 # uml_suite [FLAVOUR [ARGUMENT...]]: runs the guest tests beside the module, on the plain kernel if
-# not told otherwise, with the test program's own arguments. Leaves its report in build/uml/suite/FLAVOUR.xml. Returns the
-# tests' exit status, or that of uml_run.
+# not told otherwise, with the test program's own arguments. Leaves its report in
+# build/uml/suite/FLAVOUR.xml. Returns the tests' exit status, or that of uml_run.
 uml_suite() {
     local flavour=${1:-plain} work=$BUILD/uml/suite job memory=1024
     shift "$(($# ? 1 : 0))"
@@ -274,7 +274,7 @@ export PASSTHROUGH_LL=/share/tree/tests/vm/passthrough_ll &&
 /share/tree/tests/vm/fusewb-guest-tests --gtest_color=no \\
     --gtest_output=xml:/share/$flavour.xml${*:+$(printf ' %q' "$@")}
 status=\$?
-rmmod fusewb || exit
+modprobe -r fusewb || exit
 exit \$status"
     rm -f "$work/$flavour.xml"
     uml_run "$flavour" "$memory" "${UML_SUITE_TIMEOUT:-1200}" "$work" '' "$job"

@@ -7,7 +7,7 @@
 # the host with the job, /job here:
 #   command      what bash runs; its exit status goes to `status`
 #   interactive  if there, a shell on the terminal instead
-#   modules      the modules in /job to load first, one a line
+#   modules      the modules in /job to install and load first, one a line
 #   directory    where the command starts
 #   share        a directory of the host that becomes /share, read and write; may be empty
 # On a debug kernel the end of the job leaves there, too:
@@ -59,10 +59,13 @@ mount_all() {
     ln -sfn /proc/self/mounts /etc/mtab
 }
 
+# They are installed where DKMS would put them, so that modprobe finds them again.
 load_modules() {
-    local module
+    local module directory
+    directory=/lib/modules/$(uname -r)/updates
+    mkdir -p "$directory"
     while read -r module; do
-        insmod "/job/$module" || return
+        cp "/job/$module" "$directory" && depmod && modprobe "${module%.ko}" || return
     done </job/modules
     # The work of the udev rule, which nothing runs here.
     [ ! -e /dev/fusewb ] || chmod 0666 /dev/fusewb
