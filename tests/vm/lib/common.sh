@@ -99,8 +99,9 @@ verb_clean() {
 
 # stop_tree PID: ends a process and all that it started.
 stop_tree() {
-    local child
-    for child in $(cat "/proc/$1/task/$1/children" 2>/dev/null); do
+    local child children=()
+    read -ra children 2>/dev/null <"/proc/$1/task/$1/children" || true
+    for child in "${children[@]}"; do
         stop_tree "$child"
     done
     kill "$1" 2>/dev/null || true
