@@ -77,8 +77,13 @@ static void write_end(struct fusewb_req *req, int error)
 		wb_writeout_inc(wb);
 	atomic64_sub(req->payload_len, &counters->bytes_in_flight);
 
-	/* The blocks that the file occupies have changed. */
+	/*
+	 * The blocks that the file occupies have changed, and the WRITE has
+	 * set the server's mtime: ours has to be sent after it.
+	 */
 	fusewb_invalidate_attr(inode);
+	if (!error && fusewb_local_times(inode))
+		mark_inode_dirty_sync(inode);
 	/* Whoever waits for the range finds the error. */
 	fusewb_inflight_remove(FUSEWB_I(inode), &req->io.range);
 	fusewb_handle_put(req->io.handle);
