@@ -95,15 +95,14 @@ static void take_over(struct inode *inode, const struct fuse_attr *attr, bool ti
  * The file changed behind the cache. Folios that are being read or written just
  * now stay: waiting for them would be waiting for the server.
  */
-static void drop_cached(struct inode *inode, loff_t from)
+static void drop_cached(struct inode *inode)
 {
 	struct address_space *mapping = inode->i_mapping;
-	pgoff_t first = from >> PAGE_SHIFT;
 
 	if (!mapping->nrpages)
 		return;
-	unmap_mapping_range(mapping, (loff_t)first << PAGE_SHIFT, 0, 0);
-	invalidate_mapping_pages(mapping, first, -1);
+	unmap_mapping_range(mapping, 0, 0, 0);
+	invalidate_mapping_pages(mapping, 0, -1);
 }
 
 void fusewb_change_attributes(struct inode *inode, const struct fuse_attr *attr,
@@ -133,11 +132,10 @@ void fusewb_change_attributes(struct inode *inode, const struct fuse_attr *attr,
 
 	if (local || is_new || !S_ISREG(inode->i_mode))
 		return;
-	if (conn->flags & FUSE_AUTO_INVAL_DATA &&
-	    (old_size != attr->size || !timespec64_equal(&old_mtime, &mtime)))
-		drop_cached(inode, 0);
-	else if (old_size > attr->size)
-		drop_cached(inode, attr->size);
+	/* What is cached of a file that grew has zeroes where there is data now. */
+	if (old_size != attr->size ||
+	    (conn->flags & FUSE_AUTO_INVAL_DATA && !timespec64_equal(&old_mtime, &mtime)))
+		drop_cached(inode);
 }
 
 int fusewb_ask_attributes(struct inode *inode, struct file *file)
