@@ -371,6 +371,9 @@ TEST_F(MountHelperTest, RefusesADirectoryThatHoldsADeadMount) {
     for (const std::string &each : find_processes(base_.string()))
         kill(std::stoi(each), SIGKILL);
     ASSERT_TRUE(eventually([&] { return find_processes(base_.string()).empty(); }));
+    // The attributes of the root that the server gave out are good for a second.
+    struct stat status;
+    ASSERT_TRUE(eventually([&] { return stat(mnt().c_str(), &status) < 0; }));
     expect_refused(mount_passthrough(), 32, "server is gone", "umount " + mnt());
     expect_unmounts();
 }
