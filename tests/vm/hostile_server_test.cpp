@@ -86,7 +86,8 @@ GUEST_TEST(HostileServer, AnswersOfAWrongSizeAreErrors) {
     needs_fusewb();
     RawServer server({.valid_seconds = 0});
     server.set_content("f", "content");
-    for (std::size_t size : {0ul, 1ul, sizeof(fuse_entry_out) - 1, sizeof(fuse_entry_out) + 1, 5000ul}) {
+    for (std::size_t size :
+         {0ul, 1ul, sizeof(fuse_entry_out) - 1, sizeof(fuse_entry_out) + 1, 5000ul}) {
         server.on(FUSE_LOOKUP, [&](const Request &request) {
             EXPECT_EQ(server.answer(request, std::string(size, '\1')), EINVAL) << size;
             return true;
@@ -196,7 +197,8 @@ GUEST_TEST(HostileServer, ImpossibleSymlinksAreErrors) {
         });
         char buffer[8192];
         ssize_t n = readlink(server.mnt("link").c_str(), buffer, sizeof(buffer));
-        return n < 0 ? "errno " + std::to_string(errno) : std::string(buffer, static_cast<std::size_t>(n));
+        return n < 0 ? "errno " + std::to_string(errno)
+                     : std::string(buffer, static_cast<std::size_t>(n));
     };
     EXPECT_EQ(target_of(std::string("a\0b", 3)), "errno " + std::to_string(EIO));
     EXPECT_EQ(target_of(std::string(5000, 'x')), "errno " + std::to_string(EIO));
@@ -222,12 +224,13 @@ GUEST_TEST(HostileServer, LateAnswersToThoseWhoLeftAreHarmless) {
         server.release(opcode);
     }
     // What the late answers brought was given back.
-    EXPECT_TRUE(wait_until(20s, [&] {
-        return server.seen(FUSE_RELEASE) >= server.seen(FUSE_OPEN) &&
-               server.seen(FUSE_RELEASEDIR) >= server.seen(FUSE_OPENDIR);
-    })) << server.seen(FUSE_RELEASE)
-        << " of " << server.seen(FUSE_OPEN) << " files, " << server.seen(FUSE_RELEASEDIR) << " of "
-        << server.seen(FUSE_OPENDIR) << " directories";
+    EXPECT_TRUE(wait_until(20s,
+                           [&] {
+                               return server.seen(FUSE_RELEASE) >= server.seen(FUSE_OPEN) &&
+                                      server.seen(FUSE_RELEASEDIR) >= server.seen(FUSE_OPENDIR);
+                           }))
+        << server.seen(FUSE_RELEASE) << " of " << server.seen(FUSE_OPEN) << " files, "
+        << server.seen(FUSE_RELEASEDIR) << " of " << server.seen(FUSE_OPENDIR) << " directories";
     EXPECT_GT(server.seen(FUSE_INTERRUPT), 0u);
     EXPECT_EQ(difference(pattern(100000, 1), read_file(server.mnt("f"))), "");
     expect_alive(server);

@@ -145,7 +145,8 @@ GUEST_TEST(MountOptions, TwoMountsWorkBesideEachOther) {
 }
 
 GUEST_TEST(MountOptions, OthersAreKeptOutWithoutAllowOther) {
-    Passthrough alone({.name = "alone"}), shared({.mount_options = "allow_other", .name = "shared"});
+    Passthrough alone({.name = "alone"}),
+        shared({.mount_options = "allow_other", .name = "shared"});
     for (Passthrough *server : {&alone, &shared})
         write_file(server->mnt("f"), "x");
     Task nobody("unprivileged user", [&] {
@@ -193,6 +194,7 @@ GUEST_TEST(MountOptions, ServersOfUnprivilegedUsersGetCopies) {
 GUEST_TEST(MountOptions, AFileCannotCoverADirectory) {
     needs_fusewb();
     Fd device = open_device();
-    std::string options = "fd=" + std::to_string(device.get()) + ",rootmode=100000,user_id=0,group_id=0";
+    std::string options =
+        "fd=" + std::to_string(device.get()) + ",rootmode=100000,user_id=0,group_id=0";
     EXPECT_EQ(try_mount(empty_directory("directory"), options), ENOTDIR);
 }

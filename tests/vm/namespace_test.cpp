@@ -138,7 +138,8 @@ GUEST_TEST(Namespace, RenameFlagsReachTheServer) {
     server.set_content("a", "a");
     server.set_content("b", "bb");
     auto rename2 = [&](const char *from, const char *to, unsigned flags) {
-        return renameat2(AT_FDCWD, server.mnt(from).c_str(), AT_FDCWD, server.mnt(to).c_str(), flags)
+        return renameat2(AT_FDCWD, server.mnt(from).c_str(), AT_FDCWD, server.mnt(to).c_str(),
+                         flags)
                    ? errno
                    : 0;
     };
@@ -180,8 +181,8 @@ GUEST_TEST(Namespace, HardLinksAreOneFile) {
 GUEST_TEST(Namespace, SymlinksReadBack) {
     Passthrough server;
     std::string longest(4095, 'x');
-    for (const auto &[name, target] :
-         std::map<std::string, std::string>{{"short", "t"}, {"dangling", "no/where"}, {"long", longest}}) {
+    for (const auto &[name, target] : std::map<std::string, std::string>{
+             {"short", "t"}, {"dangling", "no/where"}, {"long", longest}}) {
         if (symlink(target.c_str(), server.mnt(name).c_str())) {
             // The backing file system may allow less.
             ASSERT_EQ(errno, ENAMETOOLONG) << name;
@@ -248,7 +249,8 @@ GUEST_TEST(Namespace, ReaddirListsThousandsOfNamesOnce) {
     Passthrough server;
     constexpr int count = 4000;
     for (int i = 0; i < count; i++)
-        Fd(server.backing("name-" + std::to_string(i) + std::string(static_cast<unsigned>(i) % 60, 'n')),
+        Fd(server.backing("name-" + std::to_string(i) +
+                          std::string(static_cast<unsigned>(i) % 60, 'n')),
            O_WRONLY | O_CREAT);
     fs::create_directory(server.backing("directory"));
     fs::create_symlink("x", server.backing("symlink"));
@@ -263,8 +265,8 @@ GUEST_TEST(Namespace, ReaddirListsThousandsOfNamesOnce) {
         dotdot |= name == "..";
         entries++;
         int expected = name == "directory" || name == "." || name == ".." ? DT_DIR
-                       : name == "symlink"                                  ? DT_LNK
-                                                                            : DT_REG;
+                       : name == "symlink"                                ? DT_LNK
+                                                                          : DT_REG;
         EXPECT_EQ(entry->d_type, expected) << name;
     }
     EXPECT_EQ(entries, unsigned(count) + 4);
@@ -287,7 +289,8 @@ GUEST_TEST(Namespace, SeekdirGoesOnWhereTelldirWas) {
         places.emplace_back(place, entry->d_name);
     }
     ASSERT_EQ(places.size(), 1002u);
-    for (std::size_t i : {std::size_t(1001), std::size_t(500), std::size_t(0), std::size_t(999), std::size_t(3)}) {
+    for (std::size_t i :
+         {std::size_t(1001), std::size_t(500), std::size_t(0), std::size_t(999), std::size_t(3)}) {
         seekdir(dir, places[i].first);
         dirent *entry = readdir(dir);
         ASSERT_NE(entry, nullptr) << i;
@@ -309,7 +312,8 @@ GUEST_TEST(Namespace, AWholeTreeIsTheSameOnBothSides) {
         fs::path directory = std::to_string(i % 3) + "/" + std::to_string(i % 7);
         fs::create_directories(server.mnt(directory));
         fs::path file = directory / ("f" + std::to_string(i));
-        write_file(server.mnt(file), pattern(static_cast<std::size_t>(i) * 211, static_cast<unsigned>(i)));
+        write_file(server.mnt(file),
+                   pattern(static_cast<std::size_t>(i) * 211, static_cast<unsigned>(i)));
         check(chmod(server.mnt(file).c_str(), static_cast<mode_t>(0400 + i)), "chmod");
     }
     Fd root(server.mnt(), O_RDONLY | O_DIRECTORY);
@@ -473,8 +477,10 @@ GUEST_TEST(Namespace, ForgottenInodesAreGivenBack) {
         lstat_of(server.mnt(std::to_string(i)));
     // The server holds a descriptor for each inode that the kernel knows.
     EXPECT_GE(descriptors(), before + count);
-    EXPECT_TRUE(wait_until(20s, [&] {
-        drop_caches();
-        return descriptors() < before + count / 10;
-    })) << descriptors() << " descriptors, " << before << " before";
+    EXPECT_TRUE(wait_until(20s,
+                           [&] {
+                               drop_caches();
+                               return descriptors() < before + count / 10;
+                           }))
+        << descriptors() << " descriptors, " << before << " before";
 }

@@ -88,14 +88,16 @@ GUEST_TEST(Netlink, DumpsListEveryConnectionOnceInOrder) {
     constexpr std::size_t count = 40; // more than one message holds
     std::vector<std::unique_ptr<RawServer>> servers;
     for (std::size_t i = 0; i < count; i++)
-        servers.push_back(std::make_unique<RawServer>(RawServer::Options{.name = std::to_string(i)}));
+        servers.push_back(
+            std::make_unique<RawServer>(RawServer::Options{.name = std::to_string(i)}));
     auto all = netlink.dump();
     EXPECT_GE(all.size(), count);
     EXPECT_TRUE(std::is_sorted(all.begin(), all.end(),
                                [](const auto &a, const auto &b) { return a.id <= b.id; }));
     for (auto &server : servers) {
         auto dev = encoded_dev(mounted_dev(server->mount().path()));
-        EXPECT_EQ(std::count_if(all.begin(), all.end(), [&](const auto &c) { return c.dev == dev; }), 1);
+        EXPECT_EQ(
+            std::count_if(all.begin(), all.end(), [&](const auto &c) { return c.dev == dev; }), 1);
     }
 }
 
@@ -132,8 +134,10 @@ GUEST_TEST(Netlink, RequestsThatMakeNoSenseAreRefusedWithAReason) {
     refused(FUSEWB_CMD_CONN_GET, 0, make_attribute(FUSEWB_A_CONN_ID, "abc"), EINVAL, "a short id");
     refused(FUSEWB_CMD_CONN_GET, 0, u64(1) + make_attribute(FUSEWB_A_CONN_MAX + 5, "abcd"), EINVAL,
             "an unknown attribute");
-    refused(FUSEWB_CMD_CONN_GET, NLM_F_DUMP, u64(1), EINVAL, "a dump of one");
-    EXPECT_EQ(netlink.request(FUSEWB_CMD_CONN_ADDED, NLM_F_ACK, {}).error, EOPNOTSUPP) << "an event";
+    // Older kernels do not pass on the text of what refuses to start a dump.
+    EXPECT_EQ(netlink.request(FUSEWB_CMD_CONN_GET, NLM_F_DUMP, u64(1)).error, EINVAL);
+    EXPECT_EQ(netlink.request(FUSEWB_CMD_CONN_ADDED, NLM_F_ACK, {}).error, EOPNOTSUPP)
+        << "an event";
     EXPECT_EQ(netlink.request(FUSEWB_CMD_MAX + 1, NLM_F_ACK, {}).error, EOPNOTSUPP);
     EXPECT_EQ(netlink.request(FUSEWB_CMD_INFO_GET, NLM_F_DUMP, {}).error, EOPNOTSUPP);
     EXPECT_FALSE(netlink.info().version.empty());

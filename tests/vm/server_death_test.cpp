@@ -44,8 +44,8 @@ int run_program(std::vector<const char *> words) {
     words.push_back(nullptr);
     pid_t pid;
     int status;
-    int error = posix_spawnp(&pid, words[0], nullptr, nullptr, const_cast<char *const *>(words.data()),
-                             environ);
+    int error = posix_spawnp(&pid, words[0], nullptr, nullptr,
+                             const_cast<char *const *>(words.data()), environ);
     if (error)
         throw Skip(std::string(words[0]) + ": " + std::strerror(error));
     check(waitpid(pid, &status, 0), "waitpid");

@@ -27,9 +27,7 @@ constexpr auto soon = 20s;   // for what must not wait; generous, the machine ma
 constexpr auto a_while = 1s; // in which what must wait has had every chance not to
 
 // Dirty pages of a file are on their way to the server: sync(2) sends them and does not wait.
-void start_writeback(Task &syncer) {
-    ASSERT_TRUE(syncer.ends_within(soon)) << syncer.where();
-}
+void start_writeback(Task &syncer) { ASSERT_TRUE(syncer.ends_within(soon)) << syncer.where(); }
 
 int sync_all() {
     sync();
@@ -206,8 +204,8 @@ GUEST_TEST(StoppedServer, KillEndsNameOperations) {
     Stalled stalled;
     auto path = stalled.server.mnt("not looked up yet");
     auto expect_killable = [](const char *what, std::function<int()> work) {
-        // One after another: they lock the directory, and the kernel's wait for that lock is none of
-        // the file system's.
+        // One after another: they lock the directory, and the kernel's wait for that lock is none
+        // of the file system's.
         Task task(what, std::move(work));
         EXPECT_FALSE(task.ends_within(a_while)) << what << " did not ask the server";
         EXPECT_TRUE(task.kill_within(soon)) << task.where();
@@ -303,7 +301,8 @@ GUEST_TEST(Contrast, InTreeFuseMayHoldUpSync) {
     server.stop();
     Task syncer("sync(2)", sync_all);
     bool waits = !syncer.ends_within(3s);
-    std::cout << "in-tree fuse, server stopped: sync(2) " << (waits ? "waits" : "returns") << std::endl;
+    std::cout << "in-tree fuse, server stopped: sync(2) " << (waits ? "waits" : "returns")
+              << std::endl;
     server.cont();
     EXPECT_TRUE(syncer.ends_within(soon)) << syncer.where();
     EXPECT_EQ(fsync(file), 0);
@@ -394,7 +393,8 @@ GUEST_TEST(InFlight, WritersAndSyncersNeverMakeWritesOverlap) {
             return 0;
         }));
     };
-    repeat("writer", [&](unsigned i) { pwrite_all(file, pattern(5000, i), (i * 7919) % (size - 5000)); });
+    repeat("writer",
+           [&](unsigned i) { pwrite_all(file, pattern(5000, i), (i * 7919) % (size - 5000)); });
     repeat("fsync", [&](unsigned) {
         check(fsync(file), "fsync");
         std::this_thread::sleep_for(3ms);

@@ -48,7 +48,8 @@ long check(long value, const std::string &what) {
 }
 
 Fd::Fd(const std::filesystem::path &path, int flags, mode_t mode)
-    : fd_(static_cast<int>(check(open(path.c_str(), flags | O_CLOEXEC, mode), "open " + path.string()))) {}
+    : fd_(static_cast<int>(
+          check(open(path.c_str(), flags | O_CLOEXEC, mode), "open " + path.string()))) {}
 
 int Fd::reset() {
     int fd = std::exchange(fd_, -1);
@@ -89,9 +90,9 @@ std::string pread_all(int fd, std::size_t length, off_t offset) {
     std::string bytes(length, '\0');
     std::size_t done = 0;
     while (done < length) {
-        auto n = check(pread(fd, bytes.data() + done, length - done,
-                             offset + static_cast<off_t>(done)),
-                       "pread");
+        auto n =
+            check(pread(fd, bytes.data() + done, length - done, offset + static_cast<off_t>(done)),
+                  "pread");
         if (n == 0)
             break;
         done += static_cast<std::size_t>(n);

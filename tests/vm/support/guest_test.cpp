@@ -164,7 +164,8 @@ std::string clean_up(const fs::path &directory, int session) {
         umount2(mount.c_str(), MNT_DETACH);
     }
     for (int pid : processes_of_session(session)) {
-        left += "process " + std::to_string(pid) + ": " + slurp("/proc/" + std::to_string(pid) + "/comm");
+        left += "process " + std::to_string(pid) + ": " +
+                slurp("/proc/" + std::to_string(pid) + "/comm");
         kill(pid, SIGKILL);
         kill(pid, SIGCONT);
     }
@@ -248,7 +249,9 @@ void run_guest_test(const std::function<void()> &body, std::chrono::seconds dead
     bool ended = false;
     auto end = Clock::now() + deadline;
     auto drain = [&](int timeout) {
-        struct pollfd pollfd{ends[0], POLLIN, 0};
+        struct pollfd pollfd {
+            ends[0], POLLIN, 0
+        };
         char bytes[8192];
         while (poll(&pollfd, 1, timeout) > 0) {
             ssize_t n = read(ends[0], bytes, sizeof(bytes));

@@ -56,10 +56,11 @@ std::string where_is(int pid);
 #define GUEST_TEST(suite, name) GUEST_TEST_WITHIN(suite, name, std::chrono::seconds(60))
 
 // The same for a parameterised fixture; the body sees the parameter as `param`.
-#define GUEST_TEST_P(fixture, name)                                                                \
+#define GUEST_TEST_P_WITHIN(fixture, name, deadline)                                               \
     static void fixture##_##name##_body(const fixture::ParamType &);                               \
     TEST_P(fixture, name) {                                                                        \
-        ::fusewb::test::run_guest_test([] { fixture##_##name##_body(GetParam()); },                \
-                                       std::chrono::seconds(60));                                  \
+        ::fusewb::test::run_guest_test([] { fixture##_##name##_body(GetParam()); }, deadline);     \
     }                                                                                              \
     static void fixture##_##name##_body([[maybe_unused]] const fixture::ParamType &param)
+
+#define GUEST_TEST_P(fixture, name) GUEST_TEST_P_WITHIN(fixture, name, std::chrono::seconds(60))

@@ -31,7 +31,9 @@ Fd open_socket() {
 }
 
 std::string receive(int fd, int time_ms) {
-    struct pollfd pollfd{fd, POLLIN, 0};
+    struct pollfd pollfd {
+        fd, POLLIN, 0
+    };
     if (check(poll(&pollfd, 1, time_ms), "poll netlink") == 0)
         return {};
     std::string bytes(1 << 16, '\0');
@@ -109,9 +111,9 @@ std::uint32_t encoded_dev(dev_t dev) {
 }
 
 Netlink::Netlink() : socket_(open_socket()) {
-    Reply reply = exchange(GENL_ID_CTRL, NLM_F_ACK, CTRL_CMD_GETFAMILY, 1,
-                           make_attribute(CTRL_ATTR_FAMILY_NAME,
-                                          {FUSEWB_GENL_NAME, sizeof(FUSEWB_GENL_NAME)}));
+    Reply reply = exchange(
+        GENL_ID_CTRL, NLM_F_ACK, CTRL_CMD_GETFAMILY, 1,
+        make_attribute(CTRL_ATTR_FAMILY_NAME, {FUSEWB_GENL_NAME, sizeof(FUSEWB_GENL_NAME)}));
     if (reply.error || reply.messages.empty())
         throw std::system_error(reply.error, std::generic_category(), "netlink family fusewb");
     auto attributes = parse_attributes(reply.messages.front().attributes);
@@ -150,7 +152,8 @@ Netlink::Reply Netlink::exchange(std::uint16_t type, std::uint16_t flags, std::u
             std::memcpy(&netlink, rest.data(), sizeof(netlink));
             if (netlink.nlmsg_len < sizeof(netlink) || netlink.nlmsg_len > rest.size())
                 throw std::runtime_error("malformed netlink message");
-            std::string_view body = rest.substr(sizeof(netlink), netlink.nlmsg_len - sizeof(netlink));
+            std::string_view body =
+                rest.substr(sizeof(netlink), netlink.nlmsg_len - sizeof(netlink));
             rest.remove_prefix(std::min<std::size_t>(NLMSG_ALIGN(netlink.nlmsg_len), rest.size()));
             if (netlink.nlmsg_seq != sequence_)
                 continue;
@@ -159,7 +162,8 @@ Netlink::Reply Netlink::exchange(std::uint16_t type, std::uint16_t flags, std::u
                 if (body.size() >= sizeof(error))
                     std::memcpy(&error, body.data(), sizeof(error));
                 reply.error = -error;
-                std::size_t fixed = netlink.nlmsg_type == NLMSG_ERROR ? sizeof(nlmsgerr) : sizeof(int);
+                std::size_t fixed =
+                    netlink.nlmsg_type == NLMSG_ERROR ? sizeof(nlmsgerr) : sizeof(int);
                 if (netlink.nlmsg_flags & NLM_F_ACK_TLVS && body.size() > fixed) {
                     auto extended = parse_attributes(body.substr(fixed));
                     if (extended.contains(NLMSGERR_ATTR_MSG))

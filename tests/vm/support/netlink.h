@@ -58,7 +58,7 @@ public:
         std::string attributes;
     };
     struct Reply {
-        int error = 0; // errno, 0 for success
+        int error = 0;    // errno, 0 for success
         std::string text; // of the extended acknowledgement
         std::vector<Message> messages;
     };

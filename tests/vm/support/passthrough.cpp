@@ -34,7 +34,8 @@ std::string find_server() {
 
 bool stopped(pid_t pid) {
     std::error_code ignored;
-    for (const auto &thread : fs::directory_iterator("/proc/" + std::to_string(pid) + "/task", ignored)) {
+    for (const auto &thread :
+         fs::directory_iterator("/proc/" + std::to_string(pid) + "/task", ignored)) {
         std::string stat = slurp(thread.path() / "stat");
         auto after_name = stat.rfind(')');
         if (after_name == std::string::npos || stat.compare(after_name, 3, ") T") != 0)
@@ -45,7 +46,8 @@ bool stopped(pid_t pid) {
 
 } // namespace
 
-Passthrough::Passthrough(const Options &options) : backing_(scratch() / (options.name + ".backing")) {
+Passthrough::Passthrough(const Options &options)
+    : backing_(scratch() / (options.name + ".backing")) {
     std::string server = find_server();
     fs::create_directories(backing_);
     Fd device = open_device(options.type);
@@ -75,8 +77,7 @@ Passthrough::Passthrough(const Options &options) : backing_(scratch() / (options
 
     // Waits for FUSE_INIT; if the server cannot start its descriptor closes and this fails.
     struct statvfs statistics;
-    check(statvfs(mount_->path().c_str(), &statistics),
-          server + " does not serve: " + slurp(log));
+    check(statvfs(mount_->path().c_str(), &statistics), server + " does not serve: " + slurp(log));
 }
 
 Passthrough::~Passthrough() {

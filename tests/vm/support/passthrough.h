@@ -17,10 +17,10 @@ class Passthrough {
 public:
     struct Options {
         bool writeback = true;
-        std::string mount_options{}; // beside the basic ones
+        std::string mount_options{};  // beside the basic ones
         std::string server_options{}; // for -o, beside source and writeback
-        std::string type{}; // file system type; empty: the one under test
-        std::string name = "p"; // of the directories below scratch()
+        std::string type{};           // file system type; empty: the one under test
+        std::string name = "p";       // of the directories below scratch()
     };
 
     // Mounts, starts the server and waits until it serves. Throws Skip if there is no server: it is

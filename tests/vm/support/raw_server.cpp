@@ -5,8 +5,8 @@
 #include <cerrno>
 
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <stdio.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -411,7 +411,8 @@ void RawServer::carry_out_locked(const Request &request) {
         answer_error(request, names_.erase(request.name(0)) ? 0 : ENOENT);
         return;
     case FUSE_RENAME:
-        return answer_rename(request, sizeof(fuse_rename_in), 0, request.as<fuse_rename_in>().newdir);
+        return answer_rename(request, sizeof(fuse_rename_in), 0,
+                             request.as<fuse_rename_in>().newdir);
     case FUSE_RENAME2: {
         auto in = request.as<fuse_rename2_in>();
         return answer_rename(request, sizeof(in), in.flags, in.newdir);

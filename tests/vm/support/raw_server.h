@@ -46,7 +46,7 @@ public:
         std::string mount_options{};
         std::uint32_t max_write = 128 * 1024;
         std::uint64_t valid_seconds = 3600; // of entries and attributes
-        std::uint32_t open_flags = 0; // FOPEN_*
+        std::uint32_t open_flags = 0;       // FOPEN_*
         bool answer_init = true;
         std::string name = "r";
     };

@@ -13,10 +13,10 @@ namespace fusewb::test {
 
 class Task {
 public:
-    // Forks and runs the work, whose value is the exit status (0 to 255; errno values fit). GoogleTest
-    // assertions in it count for the current test. An exception is a failure and exits with 255.
-    // Descriptors of the device that this process serves are closed in the child, or a server could
-    // never die.
+    // Forks and runs the work, whose value is the exit status (0 to 255; errno values fit).
+    // GoogleTest assertions in it count for the current test. An exception is a failure and exits
+    // with 255. Descriptors of the device that this process serves are closed in the child, or a
+    // server could never die.
     Task(std::string what, std::function<int()> work);
     // Kills and reaps; a task that SIGKILL does not end is a failure.
     ~Task();
