@@ -64,6 +64,7 @@ load_modules() {
     local module directory
     directory=/lib/modules/$(uname -r)/updates
     mkdir -p "$directory"
+    touch "${directory%/*}"/modules.{order,builtin,builtin.modinfo}
     while read -r module; do
         cp "/job/$module" "$directory" && depmod && modprobe "${module%.ko}" || return
     done </job/modules
