@@ -127,7 +127,6 @@ verb_test() {
     need_packages git perl shellcheck g++ make "${dependencies[@]}" "${HOST_VM_PACKAGES[@]}" \
         "${HOST_BUILD_PACKAGES[@]}"
     [[ -z ${HOST_UML_PACKAGES[*]:-} ]] || need_packages "${HOST_UML_PACKAGES[@]}"
-    [[ -z ${HOST_SUITE_PACKAGES[*]:-} ]] || need_packages "${HOST_SUITE_PACKAGES[@]}"
 
     check "shell scripts are clean" check_scripts
     suite "unit tests" unit_tests
@@ -137,9 +136,6 @@ verb_test() {
     done
     if declare -F uml_source >/dev/null; then
         check "the module is in the kernel's style" check_style
-    fi
-    if declare -F uml_suite >/dev/null; then
-        suite "user-mode Linux" uml_suite plain
     fi
     for release in bookworm trixie; do
         check "packages for $release" build_debs "$release"

@@ -53,7 +53,7 @@ std::string where_is(int pid);
     static void suite##_##name##_body()
 
 // A test with the common deadline, which is generous: it only ends what hangs.
-#define GUEST_TEST(suite, name) GUEST_TEST_WITHIN(suite, name, std::chrono::seconds(60))
+#define GUEST_TEST(suite, name) GUEST_TEST_WITHIN(suite, name, std::chrono::seconds(240))
 
 // The same for a parameterised fixture; the body sees the parameter as `param`.
 #define GUEST_TEST_P_WITHIN(fixture, name, deadline)                                               \
@@ -63,4 +63,4 @@ std::string where_is(int pid);
     }                                                                                              \
     static void fixture##_##name##_body([[maybe_unused]] const fixture::ParamType &param)
 
-#define GUEST_TEST_P(fixture, name) GUEST_TEST_P_WITHIN(fixture, name, std::chrono::seconds(60))
+#define GUEST_TEST_P(fixture, name) GUEST_TEST_P_WITHIN(fixture, name, std::chrono::seconds(240))
