@@ -43,8 +43,8 @@ bench_table() {
         $1 == "limit" { limit[$2] = "strict_limit " $3 ", max_ratio " $4; next }
         { key = $1 " " $2; value[key, ++n[key]] = $3 / 1e6 }
         function middle(key) {
-            return n[key] % 2 ? value[key, (n[key] + 1) / 2] :
-                (value[key, n[key] / 2] + value[key, n[key] / 2 + 1]) / 2
+            low = value[key, int((n[key] + 1) / 2)]
+            return (low + value[key, int(n[key] / 2) + 1]) / 2
         }
         function show(key) {
             return sprintf("%6.1f (%.1f-%.1f)", middle(key), value[key, 1], value[key, n[key]])
