@@ -62,6 +62,9 @@ vm_boot() {
         machine=(-accel tcg -cpu "max,-erms,-fsrm" -icount "shift=0,sleep=off" -smp 1)
     fi
     append="console=ttyS0 panic=-1 systemd.show_status=0 audit=0 net.ifnames=0"
+    # A busy host takes an emulated CPU away for longer than the kernel's 21 s allow a CPU to be
+    # silent; a real lock-up lasts.
+    append+=" rcupdate.rcu_cpu_stall_timeout=90 watchdog_thresh=45"
     [[ $VM_ALLOW_SPLAT ]] || append+=" oops=panic"
     # shellcheck disable=SC2054 # the emulator's commas
     machine+=(-M "pc,usb=off" -m "$VM_MEMORY" -nodefaults -no-user-config
