@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Of an inode what the in-flight ranges are of. */
+#ifndef MODEL_INODE_H
+#define MODEL_INODE_H
+
+#include <linux/fs.h>
+
+struct fusewb_inode {
+	struct inode inode;
+	spinlock_t inflight_lock;
+	struct rb_root_cached inflight;
+	wait_queue_head_t inflight_wait;
+};
+
+#endif
