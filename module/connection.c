@@ -47,6 +47,7 @@ struct fusewb_conn *fusewb_conn_alloc(const struct fusewb_mount_opts *opts,
 	conn->server_uid = cred->euid;
 	conn->server_privileged = cred->user_ns == &init_user_ns &&
 				  cap_raised(cred->cap_effective, CAP_SYS_ADMIN);
+	fusewb_policy_default(conn->server_privileged, &conn->policy);
 	conn->max_write = PAGE_SIZE;
 	conn->max_read = PAGE_SIZE;
 	/* The version that an answer to the first request can have. */

@@ -19,6 +19,8 @@
 #include <linux/fuse.h>
 #include <linux/fusewb.h>
 
+#include "policy.h"
+
 struct fusewb_req;
 struct super_block;
 
@@ -98,6 +100,7 @@ struct fusewb_conn {
 	bool server_privileged;		/* it had CAP_SYS_ADMIN in the initial
 					 * user namespace
 					 */
+	struct fusewb_policy policy;
 
 	/* negotiated by INIT */
 	enum fusewb_writeback writeback;

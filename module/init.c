@@ -37,15 +37,10 @@ static enum fusewb_writeback choose_writeback(const struct fusewb_conn *conn)
 {
 	if (!(conn->flags & FUSE_WRITEBACK_CACHE))
 		return FUSEWB_WRITEBACK_THROUGH;
-	switch (conn->opts.writeback) {
-	case FUSEWB_OPT_DIRECT:
-		return FUSEWB_WRITEBACK_DIRECT;
-	case FUSEWB_OPT_COPY:
+	/* A mount option can ask for less than the policy allows, never for more. */
+	if (conn->opts.writeback == FUSEWB_OPT_COPY)
 		return FUSEWB_WRITEBACK_COPY;
-	case FUSEWB_OPT_AUTO:
-		break;
-	}
-	return conn->server_privileged ? FUSEWB_WRITEBACK_DIRECT : FUSEWB_WRITEBACK_COPY;
+	return READ_ONCE(conn->policy.writeback);
 }
 
 static void take_over(struct fusewb_conn *conn, const struct fuse_init_out *out)

@@ -401,8 +401,9 @@ static int get_tree(struct fs_context *fsc)
 				 dev->opener_pid);
 	if (IS_ERR(conn))
 		return PTR_ERR(conn);
-	if (ctx->opts.writeback == FUSEWB_OPT_DIRECT && !conn->server_privileged) {
-		errorfc(fsc, "writeback=direct needs a server with CAP_SYS_ADMIN, try auto");
+	if (ctx->opts.writeback == FUSEWB_OPT_DIRECT &&
+	    conn->policy.writeback != FUSEWB_WRITEBACK_DIRECT) {
+		errorfc(fsc, "writeback=direct is not allowed to this server by the policy, try auto");
 		fusewb_conn_put(conn);
 		return -EPERM;
 	}
