@@ -45,6 +45,7 @@ struct fusewb_conn *fusewb_conn_alloc(const struct fusewb_mount_opts *opts,
 	conn->pid_ns = get_pid_ns(task_active_pid_ns(current));
 	conn->server_pid = get_pid(pid);
 	conn->server_uid = cred->euid;
+	conn->server_gid = cred->egid;
 	conn->server_privileged = cred->user_ns == &init_user_ns &&
 				  cap_raised(cred->cap_effective, CAP_SYS_ADMIN);
 	fusewb_policy_default(conn->server_privileged, &conn->policy);
@@ -118,10 +119,14 @@ unsigned int fusewb_conn_count(void)
 
 pid_t fusewb_conn_server_pid(struct fusewb_conn *conn, struct pid_namespace *ns)
 {
-	pid_t nr;
+	pid_t nr = 0;
 
 	spin_lock(&conn->queue.lock);
-	nr = pid_nr_ns(conn->server_pid, ns);
+	rcu_read_lock();
+	/* The number of a process that was reaped may be another's by now. */
+	if (pid_task(conn->server_pid, PIDTYPE_TGID))
+		nr = pid_nr_ns(conn->server_pid, ns);
+	rcu_read_unlock();
 	spin_unlock(&conn->queue.lock);
 	return nr;
 }

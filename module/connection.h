@@ -97,6 +97,7 @@ struct fusewb_conn {
 					 * that the opener of the device
 					 */
 	kuid_t server_uid;
+	kgid_t server_gid;
 	bool server_privileged;		/* it had CAP_SYS_ADMIN in the initial
 					 * user namespace
 					 */

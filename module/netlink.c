@@ -64,7 +64,8 @@ static int put_counters(struct sk_buff *skb, struct fusewb_conn *conn)
 static size_t conn_size(void)
 {
 	return nla_total_size_64bit(sizeof(u64)) +
-	       nla_total_size(sizeof(u32)) * 8 +
+	       nla_total_size(sizeof(u32)) * 9 +
+	       nla_total_size(sizeof(u8)) +
 	       nla_total_size(sizeof_field(struct fusewb_conn, subtype)) +
 	       nla_total_size(0) +
 	       nla_total_size_64bit(sizeof(u64)) * ARRAY_SIZE(counters);
@@ -85,6 +86,9 @@ static int put_conn(struct sk_buff *skb, struct fusewb_conn *conn, u8 cmd,
 	    nla_put_u32(skb, FUSEWB_A_CONN_SERVER_PID, fusewb_conn_server_pid(conn, ns)) ||
 	    nla_put_u32(skb, FUSEWB_A_CONN_SERVER_UID,
 			from_kuid(&init_user_ns, conn->server_uid)) ||
+	    nla_put_u32(skb, FUSEWB_A_CONN_SERVER_GID,
+			from_kgid(&init_user_ns, conn->server_gid)) ||
+	    nla_put_u8(skb, FUSEWB_A_CONN_SERVER_PRIVILEGED, conn->server_privileged) ||
 	    (conn->subtype[0] &&
 	     nla_put_string(skb, FUSEWB_A_CONN_SUBTYPE, conn->subtype)) ||
 	    nla_put_u32(skb, FUSEWB_A_CONN_PROTO_MINOR, READ_ONCE(conn->minor)) ||

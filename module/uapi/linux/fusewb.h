@@ -248,7 +248,9 @@ enum fusewb_attr_conn {
 					 * FUSE_INIT, before that of the opener
 					 * of the device; in the receiver's pid
 					 * namespace for replies, the initial
-					 * one for events; 0: not visible there
+					 * one for events; 0: not visible there,
+					 * or it has ended. The number is that
+					 * process's for as long as it is told
 					 */
 	FUSEWB_A_CONN_SERVER_UID,	/* u32: effective uid of the opener of
 					 * the device, initial user namespace
@@ -261,6 +263,13 @@ enum fusewb_attr_conn {
 	FUSEWB_A_CONN_POLICY,		/* nest: enum fusewb_attr_policy */
 	FUSEWB_A_CONN_LATENCY,		/* nest: enum fusewb_attr_latency */
 	FUSEWB_A_CONN_ABORT_REASON,	/* u32: enum fusewb_abort_reason */
+	FUSEWB_A_CONN_SERVER_GID,	/* u32: effective gid of the opener of
+					 * the device, initial user namespace
+					 */
+	FUSEWB_A_CONN_SERVER_PRIVILEGED, /* u8: 1: the opener had CAP_SYS_ADMIN
+					 * in the initial user namespace, which
+					 * chose the default policy
+					 */
 	__FUSEWB_A_CONN_MAX,
 };
 
