@@ -11,6 +11,7 @@
 #include "inflight.h"
 #include "inode.h"
 #include "request.h"
+#include "xattr.h"
 
 u64 fusewb_valid_until(u64 sec, u32 nsec)
 {
@@ -130,6 +131,8 @@ void fusewb_change_attributes(struct inode *inode, const struct fuse_attr *attr,
 	mtime = inode_get_mtime(inode);
 	spin_unlock(&fi->lock);
 
+	if (!is_new)
+		fusewb_acl_forget(inode);
 	if (local || is_new || !S_ISREG(inode->i_mode))
 		return;
 	/* What is cached of a file that grew has zeroes where there is data now. */
@@ -176,6 +179,27 @@ int fusewb_update_attributes(struct inode *inode, struct file *file)
 	return fusewb_attr_fresh(inode) ? 0 : fusewb_ask_attributes(inode, file);
 }
 
+/* When it was made never changes, but only STATX tells. */
+static bool wants_statx(struct inode *inode, u32 mask, unsigned int flags)
+{
+	struct fusewb_inode *fi = FUSEWB_I(inode);
+	bool asked;
+
+	if (!(mask & STATX_BTIME) || flags & AT_STATX_DONT_SYNC)
+		return false;
+	spin_lock(&fi->lock);
+	asked = fi->btime_asked;
+	spin_unlock(&fi->lock);
+	return !asked || flags & AT_STATX_FORCE_SYNC || !fusewb_attr_fresh(inode);
+}
+
+static int refresh(struct inode *inode, unsigned int flags)
+{
+	if (flags & AT_STATX_FORCE_SYNC)
+		return fusewb_ask_attributes(inode, NULL);
+	return flags & AT_STATX_DONT_SYNC ? 0 : fusewb_update_attributes(inode, NULL);
+}
+
 int fusewb_getattr(struct mnt_idmap *idmap, const struct path *path,
 		   struct kstat *stat, u32 mask, unsigned int flags)
 {
@@ -193,10 +217,12 @@ int fusewb_getattr(struct mnt_idmap *idmap, const struct path *path,
 		return 0;
 	}
 
-	if (flags & AT_STATX_FORCE_SYNC)
-		err = fusewb_ask_attributes(inode, NULL);
-	else if (!(flags & AT_STATX_DONT_SYNC))
-		err = fusewb_update_attributes(inode, NULL);
+	if (wants_statx(inode, mask, flags))
+		err = fusewb_ask_statx(inode);
+	else
+		err = -ENOSYS;
+	if (err == -ENOSYS)
+		err = refresh(inode, flags);
 	if (err)
 		return err;
 
@@ -205,6 +231,12 @@ int fusewb_getattr(struct mnt_idmap *idmap, const struct path *path,
 	stat->ino = fi->orig_ino;
 	if (fi->blksize)
 		stat->blksize = fi->blksize;
+	spin_lock(&fi->lock);
+	if (fi->btime_known && mask & STATX_BTIME) {
+		stat->btime = fi->btime;
+		stat->result_mask |= STATX_BTIME;
+	}
+	spin_unlock(&fi->lock);
 	return 0;
 }
 

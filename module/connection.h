@@ -13,6 +13,7 @@
 #include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/mempool.h>
+#include <linux/ratelimit.h>
 #include <linux/spinlock.h>
 #include <linux/uidgid.h>
 #include <linux/wait.h>
@@ -37,6 +38,7 @@ struct fusewb_counters {
 	atomic64_t write_errors;
 	atomic64_t deadlines;
 	atomic64_t migrate_again;
+	atomic64_t malformed;
 };
 
 /* What the server waits for in its read(2) of the device. */
@@ -128,6 +130,7 @@ struct fusewb_conn {
 	mempool_t spans_reserve;
 
 	struct fusewb_counters counters;
+	struct ratelimit_state malformed_limit;	/* of messages about them */
 };
 
 /**

@@ -26,6 +26,7 @@
 #include <linux/uio.h>
 
 #include "compat/compat.h"
+#include "answer.h"
 #include "connection.h"
 #include "device.h"
 #include "queue.h"
@@ -401,9 +402,8 @@ static ssize_t dev_write_iter(struct kiocb *iocb, struct iov_iter *from)
 		if (!req)
 			return -ENOENT;
 		if (!answer_fits(req, len, out.error)) {
-			pr_warn_ratelimited("connection %llu: malformed answer of %zu bytes to operation %u\n",
-					    conn->id, len, req->in.opcode);
-			fusewb_req_end(req, -EIO);
+			err = fusewb_bad_answer(conn, req->in.opcode, "a wrong size");
+			fusewb_req_end(req, err);
 			return -EINVAL;
 		}
 		err = copy_in(req, from, len);

@@ -14,10 +14,12 @@
 
 #include "compat/compat.h"
 #include "connection.h"
+#include "dir.h"
 #include "file.h"
 #include "inode.h"
 #include "request.h"
 #include "waits.h"
+#include "xattr.h"
 
 /*
  * Until when a name may be used is in d_time, in jiffies, 0 for not at all. A
@@ -30,7 +32,7 @@ static void set_valid_for(struct dentry *dentry, u64 sec, u32 nsec)
 	WRITE_ONCE(dentry->d_time, (unsigned long)until);
 }
 
-static void ask_next_time(struct dentry *dentry)
+void fusewb_entry_ask_next_time(struct dentry *dentry)
 {
 	WRITE_ONCE(dentry->d_time, 0);
 }
@@ -75,7 +77,7 @@ void fusewb_dir_unlock(struct inode *dir)
 	wake_up(&fi->dir_wait);
 }
 
-static void dir_changed(struct inode *dir)
+void fusewb_dir_changed(struct inode *dir)
 {
 	atomic64_inc(&FUSEWB_I(dir)->dir_version);
 	fusewb_invalidate_attr(dir);
@@ -97,7 +99,7 @@ static int ask_name(struct inode *dir, const struct qstr *name, struct fuse_entr
 	return fusewb_call(fusewb_inode_conn(dir), &args);
 }
 
-static struct dentry *lookup(struct inode *dir, struct dentry *dentry, unsigned int flags)
+struct dentry *fusewb_lookup(struct inode *dir, struct dentry *dentry, unsigned int flags)
 {
 	struct fuse_entry_out out;
 	struct inode *inode = NULL;
@@ -170,6 +172,11 @@ static int revalidate(struct inode *dir, const struct qstr *name, struct dentry 
 	return 1;
 }
 
+umode_t fusewb_new_mode(const struct inode *dir, umode_t mode)
+{
+	return fusewb_inode_conn(dir)->flags & FUSE_DONT_MASK ? mode : mode & ~current_umask();
+}
+
 /*
  * MKNOD, MKDIR, SYMLINK, LINK: makes what @args say under the name of @dentry.
  * Return: the dentry that the inode is under if it is another one (a reference
@@ -193,11 +200,11 @@ static struct dentry *make(struct inode *dir, struct dentry *dentry, umode_t typ
 	if (err) {
 		/* Killed, nobody knows whether it happened. */
 		if (err == -EINTR)
-			dir_changed(dir);
-		ask_next_time(dentry);
+			fusewb_dir_changed(dir);
+		fusewb_entry_ask_next_time(dentry);
 		return ERR_PTR(err);
 	}
-	dir_changed(dir);
+	fusewb_dir_changed(dir);
 
 	if (fusewb_entry_valid(&out) && (out.attr.mode ^ type) & S_IFMT) {
 		fusewb_req_queue_forget(conn, out.nodeid, 1);
@@ -206,7 +213,7 @@ static struct dentry *make(struct inode *dir, struct dentry *dentry, umode_t typ
 		inode = fusewb_entry_iget(dir->i_sb, &out, version);
 	}
 	if (IS_ERR(inode)) {
-		ask_next_time(dentry);
+		fusewb_entry_ask_next_time(dentry);
 		return ERR_CAST(inode);
 	}
 
@@ -228,11 +235,11 @@ static int make_simple(struct inode *dir, struct dentry *dentry, umode_t type,
 	return 0;
 }
 
-static int do_mknod(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode,
-		    dev_t dev)
+int fusewb_mknod(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode,
+		 dev_t dev)
 {
 	struct fuse_mknod_in in = {
-		.mode = mode & ~current_umask(),
+		.mode = fusewb_new_mode(dir, mode),
 		.rdev = new_encode_dev(dev),
 		.umask = current_umask(),
 	};
@@ -249,14 +256,14 @@ static int do_mknod(struct mnt_idmap *idmap, struct inode *dir, struct dentry *d
 static int create(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode,
 		  bool excl)
 {
-	return do_mknod(idmap, dir, dentry, mode, 0);
+	return fusewb_mknod(idmap, dir, dentry, mode, 0);
 }
 
 static struct dentry *make_dir(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry,
 			       umode_t mode)
 {
 	struct fuse_mkdir_in in = {
-		.mode = mode & ~current_umask(),
+		.mode = fusewb_new_mode(dir, mode),
 		.umask = current_umask(),
 	};
 	struct fusewb_args args = {
@@ -321,7 +328,7 @@ static void entry_removed(struct dentry *dentry)
 		drop_nlink(inode);
 	spin_unlock(&fi->lock);
 	fusewb_invalidate_attr(inode);
-	ask_next_time(dentry);
+	fusewb_entry_ask_next_time(dentry);
 	fusewb_touch_ctime(inode);
 }
 
@@ -336,12 +343,12 @@ static int remove_name(struct inode *dir, struct dentry *dentry, u32 opcode)
 	int err = fusewb_call(fusewb_inode_conn(dir), &args);
 
 	if (!err) {
-		dir_changed(dir);
+		fusewb_dir_changed(dir);
 		entry_removed(dentry);
 	} else if (err == -EINTR || err == -ENOENT) {
-		dir_changed(dir);
+		fusewb_dir_changed(dir);
 		fusewb_invalidate_attr(d_inode(dentry));
-		ask_next_time(dentry);
+		fusewb_entry_ask_next_time(dentry);
 	}
 	return err;
 }
@@ -404,13 +411,13 @@ static int do_rename(struct mnt_idmap *idmap, struct inode *dir, struct dentry *
 	if (err && err != -EINTR && err != -ENOENT)
 		return err;
 
-	dir_changed(dir);
+	fusewb_dir_changed(dir);
 	if (dir != newdir)
-		dir_changed(newdir);
+		fusewb_dir_changed(newdir);
 	if (err) {
 		/* Killed, nobody knows which name is there. */
-		ask_next_time(dentry);
-		ask_next_time(newdentry);
+		fusewb_entry_ask_next_time(dentry);
+		fusewb_entry_ask_next_time(newdentry);
 		return err;
 	}
 	entry_moved(dentry);
@@ -421,147 +428,16 @@ static int do_rename(struct mnt_idmap *idmap, struct inode *dir, struct dentry *
 	return 0;
 }
 
-static void released(struct fusewb_req *req, int error)
-{
-	fusewb_req_queue_forget(req->conn, req->in.nodeid, 1);
-}
-
-/*
- * CREATE was answered with something that no inode can be made of. The handle
- * goes first, for it is of the node. Too small to fail.
- */
-static void give_back_created(struct fusewb_conn *conn, const struct fuse_entry_out *entry,
-			      const struct fuse_open_out *open, u32 flags)
-{
-	struct fuse_release_in in = {
-		.fh = open->fh,
-		.flags = flags,
-	};
-	struct fusewb_args args = {
-		.opcode = FUSE_RELEASE,
-		.nodeid = entry->nodeid,
-		.in = { { &in, sizeof(in) } },
-		.nr_in = 1,
-		.nocreds = true,
-	};
-	struct fusewb_req *req;
-
-	if (!entry->nodeid)
-		return;
-	req = fusewb_req_alloc(conn, &args, 0, GFP_KERNEL | __GFP_NOFAIL);
-	if (entry->nodeid != FUSE_ROOT_ID)
-		req->end = released;
-	fusewb_req_queue(req);
-}
-
-static int create_open(struct inode *dir, struct dentry *dentry, struct file *file, u32 flags,
-		       umode_t mode)
-{
-	struct fusewb_conn *conn = fusewb_inode_conn(dir);
-	struct fuse_create_in in = {
-		.flags = flags & ~O_NOCTTY,
-		.mode = mode & ~current_umask(),
-		.umask = current_umask(),
-	};
-	struct fuse_entry_out entry = {};
-	struct fuse_open_out open = {};
-	struct fusewb_args args = {
-		.opcode = FUSE_CREATE,
-		.nodeid = FUSEWB_I(dir)->nodeid,
-		.in = { { &in, sizeof(in) }, { dentry->d_name.name, dentry->d_name.len + 1 } },
-		.nr_in = 2,
-		.out = { { &entry, sizeof(entry) }, { &open, sizeof(open) } },
-		.nr_out = 2,
-	};
-	u64 version = fusewb_attr_version(conn);
-	struct fusewb_handle *handle;
-	struct inode *inode;
-	int err;
-
-	handle = fusewb_handle_alloc(conn, false);
-	if (!handle)
-		return -ENOMEM;
-	err = fusewb_call(conn, &args);
-	if (err) {
-		if (err == -EINTR)
-			dir_changed(dir);
-		ask_next_time(dentry);
-		goto out_put;
-	}
-	dir_changed(dir);
-
-	err = -EIO;
-	inode = NULL;
-	if (fusewb_entry_valid(&entry) && S_ISREG(entry.attr.mode)) {
-		err = -ENOMEM;
-		inode = fusewb_iget(dir->i_sb, entry.nodeid, entry.generation, &entry.attr,
-				    fusewb_valid_until(entry.attr_valid, entry.attr_valid_nsec),
-				    version);
-	}
-	if (!inode) {
-		give_back_created(conn, &entry, &open, in.flags);
-		ask_next_time(dentry);
-		goto out_put;
-	}
-
-	fusewb_handle_opened(handle, inode, &open, in.flags);
-	d_instantiate(dentry, inode);
-	fusewb_entry_set_valid(dentry, &entry);
-	err = finish_open(file, dentry, generic_file_open);
-	if (err)
-		goto out_put;
-	file->private_data = handle;
-	fusewb_finish_open(inode, file);
-	return 0;
-
-out_put:
-	fusewb_handle_put(handle);
-	return err;
-}
-
-static int atomic_open(struct inode *dir, struct dentry *dentry, struct file *file,
-		       unsigned int flags, umode_t mode)
-{
-	struct fusewb_conn *conn = fusewb_inode_conn(dir);
-	struct dentry *found = NULL;
-	int err = -ENOSYS;
-
-	if (d_in_lookup(dentry)) {
-		found = lookup(dir, dentry, 0);
-		if (IS_ERR(found))
-			return PTR_ERR(found);
-		if (found)
-			dentry = found;
-	}
-	if (!(flags & O_CREAT) || d_really_is_positive(dentry))
-		return finish_no_open(file, found);
-
-	file->f_mode |= FMODE_CREATED;
-	if (!fusewb_conn_nosys(conn, FUSE_CREATE))
-		err = create_open(dir, dentry, file, flags, mode);
-	if (err != -ENOSYS) {
-		dput(found);
-		return err;
-	}
-
-	/* Such servers make the file first and open it then. */
-	fusewb_conn_set_nosys(conn, FUSE_CREATE);
-	err = do_mknod(&nop_mnt_idmap, dir, dentry, mode, 0);
-	if (err) {
-		dput(found);
-		return err;
-	}
-	return finish_no_open(file, found);
-}
-
 COMPAT_DEFINE_MKDIR(make_dir);
+COMPAT_DEFINE_ACL_OPS(fusewb_acl_for_check, fusewb_acl_get, fusewb_acl_set);
 COMPAT_DEFINE_D_REVALIDATE(revalidate);
 
 const struct inode_operations fusewb_dir_iops = {
-	.lookup = lookup,
-	.atomic_open = atomic_open,
+	.lookup = fusewb_lookup,
+	.atomic_open = fusewb_atomic_open,
 	.create = create,
-	.mknod = do_mknod,
+	.mknod = fusewb_mknod,
+	.tmpfile = fusewb_tmpfile,
 	.mkdir = COMPAT_MKDIR(make_dir),
 	.symlink = make_symlink,
 	.link = make_link,
@@ -571,6 +447,8 @@ const struct inode_operations fusewb_dir_iops = {
 	.getattr = fusewb_getattr,
 	.setattr = fusewb_setattr,
 	.permission = fusewb_permission,
+	.listxattr = fusewb_listxattr,
+	COMPAT_ACL_OPS(fusewb_acl_for_check, fusewb_acl_get, fusewb_acl_set),
 };
 
 const struct dentry_operations fusewb_dentry_ops = {

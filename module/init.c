@@ -11,12 +11,6 @@
 #include "request.h"
 #include "super.h"
 
-/*
- * Up to 7.35 the request ends after @flags; <linux/fuse.h> may describe a
- * longer one.
- */
-#define INIT_IN_SIZE offsetofend(struct fuse_init_in, flags)
-
 /* The answer before 7.23, the shortest that is understood: up to max_write. */
 #define INIT_OUT_MIN offsetofend(struct fuse_init_out, max_write)
 
@@ -28,7 +22,9 @@
 		 FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO |			\
 		 FUSE_WRITEBACK_CACHE | FUSE_PARALLEL_DIROPS |			\
 		 FUSE_NO_OPEN_SUPPORT | FUSE_NO_OPENDIR_SUPPORT |		\
-		 FUSE_MAX_PAGES)
+		 FUSE_MAX_PAGES | FUSE_INIT_EXT |				\
+		 FUSE_SETXATTR_EXT | FUSE_POSIX_ACL | FUSE_DONT_MASK |		\
+		 FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS)
 
 /* Without FUSE_MAX_PAGES a request has at most so many pages of 4 KiB. */
 #define DEFAULT_MAX_PAGES 32
@@ -49,7 +45,13 @@ static void take_over(struct fusewb_conn *conn, const struct fuse_init_out *out)
 	unsigned int limit;
 
 	conn->minor = min_t(unsigned int, out->minor, FUSEWB_PROTO_MINOR);
-	conn->flags = out->flags & OFFERED;
+	conn->flags = out->flags;
+	if (conn->flags & FUSE_INIT_EXT)
+		conn->flags |= (u64)out->flags2 << 32;
+	conn->flags &= OFFERED;
+	/* Without it nobody would look at the ACLs. */
+	if (conn->flags & FUSE_POSIX_ACL)
+		conn->opts.default_permissions = true;
 	if (conn->flags & FUSE_MAX_PAGES)
 		max_pages = max_t(unsigned int, out->max_pages, 1);
 	limit = min_t(u64, (u64)max_pages << PAGE_SHIFT, FUSEWB_MAX_TRANSFER);
@@ -99,11 +101,12 @@ int fusewb_conn_send_init(struct fusewb_conn *conn)
 		.major = FUSEWB_PROTO_MAJOR,
 		.minor = FUSEWB_PROTO_MINOR,
 		.max_readahead = VM_READAHEAD_PAGES << PAGE_SHIFT,
-		.flags = OFFERED,
+		.flags = (u32)OFFERED,
+		.flags2 = (u64)OFFERED >> 32,
 	};
 	struct fusewb_args args = {
 		.opcode = FUSE_INIT,
-		.in = { { &in, INIT_IN_SIZE } },
+		.in = { { &in, sizeof(in) } },
 		.nr_in = 1,
 		.out = { { NULL, sizeof(struct fuse_init_out) } },
 		.nr_out = 1,

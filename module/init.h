@@ -5,9 +5,9 @@
 
 #include <linux/sizes.h>
 
-/* The protocol that init.c negotiates: 7.31. */
+/* The protocol that init.c negotiates: 7.45. */
 #define FUSEWB_PROTO_MAJOR 7
-#define FUSEWB_PROTO_MINOR 31
+#define FUSEWB_PROTO_MINOR 45
 
 /* The largest WRITE or READ, in bytes, that a server may ask for. */
 #define FUSEWB_MAX_TRANSFER SZ_1M

@@ -17,6 +17,7 @@
 #include "inflight.h"
 #include "inode.h"
 #include "request.h"
+#include "xattr.h"
 
 static struct kmem_cache *inode_cache;
 
@@ -40,6 +41,9 @@ struct inode *fusewb_alloc_inode(struct super_block *sb)
 	fi->orig_ino = 0;
 	fi->orig_mode = 0;
 	fi->blksize = 0;
+	fi->no_capability = 0;
+	fi->btime_known = false;
+	fi->btime_asked = false;
 	fi->times_dirty = false;
 	fi->times_flush = NULL;
 	fi->lookups_follow = false;
@@ -95,6 +99,7 @@ static void init_new(struct inode *inode, const struct fuse_attr *attr)
 	inode->i_flags |= S_NOATIME;
 	if (!fusewb_local_times(inode))
 		inode->i_flags |= S_NOCMTIME;
+	fusewb_acl_init(inode);
 
 	switch (inode->i_mode & S_IFMT) {
 	case S_IFREG:
@@ -210,8 +215,12 @@ void fusewb_inode_destroy_cache(void)
 	kmem_cache_destroy(inode_cache);
 }
 
+COMPAT_DEFINE_ACL_OPS(fusewb_acl_for_check, fusewb_acl_get, fusewb_acl_set);
+
 const struct inode_operations fusewb_file_iops = {
 	.getattr = fusewb_getattr,
 	.setattr = fusewb_setattr,
 	.permission = fusewb_permission,
+	.listxattr = fusewb_listxattr,
+	COMPAT_ACL_OPS(fusewb_acl_for_check, fusewb_acl_get, fusewb_acl_set),
 };

@@ -36,6 +36,12 @@ struct fusewb_inode {
 					 * bit
 					 */
 	u32 blksize;			/* as the server said, 0: none */
+	struct timespec64 btime;	/* lock: of STATX */
+	bool btime_known;		/* lock */
+	bool btime_asked;		/* lock: STATX was answered */
+	u64 no_capability;		/* lock: the attr_version at which the
+					 * file had no capabilities; xattr.c
+					 */
 	bool times_dirty;		/* lock: mtime/ctime newer than the
 					 * server's (writeback mode)
 					 */
@@ -172,6 +178,14 @@ static inline bool fusewb_local_times(const struct inode *inode)
 
 /** fusewb_touch_ctime() - a name of the inode changed, on the server too. */
 void fusewb_touch_ctime(struct inode *inode);
+
+/**
+ * fusewb_ask_statx() - STATX: attributes as fusewb_ask_attributes(), and btime
+ *
+ * Return: 0, -ENOSYS if the server has none, other errors of fusewb_call(),
+ * -EIO, -ESTALE.
+ */
+int fusewb_ask_statx(struct inode *inode);
 
 int fusewb_getattr(struct mnt_idmap *idmap, const struct path *path,
 		   struct kstat *stat, u32 mask, unsigned int flags);

@@ -37,6 +37,7 @@ static const struct {
 	COUNTER(WRITE_ERRORS, write_errors),
 	COUNTER(DEADLINES, deadlines),
 	COUNTER(MIGRATE_AGAIN, migrate_again),
+	COUNTER(MALFORMED, malformed),
 #undef COUNTER
 };
 

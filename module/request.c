@@ -289,6 +289,7 @@ static void orphaned(struct fusewb_req *req)
 		release_orphan(req, req->in.nodeid, req->out_args, false);
 		break;
 	case FUSE_CREATE:
+	case FUSE_TMPFILE:
 		if (entry->nodeid)
 			release_orphan(req, entry->nodeid, req->out_args + sizeof(*entry),
 				       true);

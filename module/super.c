@@ -34,6 +34,7 @@
 #include "inode.h"
 #include "request.h"
 #include "super.h"
+#include "xattr.h"
 
 /* An unmount goes on without a server that answered nothing for so long. */
 #define SETTLE_PATIENCE	(5 * HZ)
@@ -338,11 +339,14 @@ static int fill_super(struct super_block *sb, struct fs_context *fsc)
 
 	sb->s_magic = FUSE_SUPER_MAGIC;
 	sb->s_op = &super_ops;
+	sb->s_xattr = fusewb_xattr_handlers;
 	sb->s_maxbytes = MAX_LFS_FILESIZE;
 	sb->s_time_gran = 1;
 	sb->s_blocksize = ctx->opts.blksize;
 	sb->s_blocksize_bits = ilog2(ctx->opts.blksize);
 	sb->s_flags &= ~(SB_NOSEC | SB_I_VERSION);
+	/* The umask is applied here or by the server, never by the VFS. */
+	sb->s_flags |= SB_POSIXACL;
 	sb->s_iflags |= SB_I_IMA_UNVERIFIABLE_SIGNATURE | SB_I_NO_DATA_INTEGRITY;
 	if (sb->s_user_ns != &init_user_ns)
 		sb->s_iflags |= SB_I_UNTRUSTED_MOUNTER;

@@ -7,6 +7,7 @@
 #include "connection.h"
 #include "inode.h"
 #include "request.h"
+#include "xattr.h"
 
 static const char *get_link(struct dentry *dentry, struct inode *inode,
 			    struct delayed_call *done)
@@ -46,4 +47,5 @@ const struct inode_operations fusewb_symlink_iops = {
 	.get_link = get_link,
 	.getattr = fusewb_getattr,
 	.setattr = fusewb_setattr,
+	.listxattr = fusewb_listxattr,
 };

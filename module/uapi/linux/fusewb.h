@@ -297,6 +297,9 @@ enum fusewb_attr_counter {
 	FUSEWB_A_COUNTER_WRITE_ERRORS,	/* WRITEs failed or abandoned */
 	FUSEWB_A_COUNTER_DEADLINES,	/* requests past their deadline */
 	FUSEWB_A_COUNTER_MIGRATE_AGAIN,	/* migrate_folio answered -EAGAIN */
+	FUSEWB_A_COUNTER_MALFORMED,	/* answers and notifications that
+					 * cannot be
+					 */
 	__FUSEWB_A_COUNTER_MAX,
 };
 

@@ -248,10 +248,15 @@ void RawServer::answer_init(const Request &request) {
     if (!options_.answer_init)
         return;
     out.major = FUSE_KERNEL_VERSION;
-    out.minor = std::min<std::uint32_t>(in.minor, 31);
+    out.minor = in.minor;
     out.max_readahead = in.max_readahead;
-    out.flags = in.flags & (FUSE_ASYNC_READ | FUSE_BIG_WRITES | FUSE_MAX_PAGES |
-                            (options_.writeback ? FUSE_WRITEBACK_CACHE : 0));
+    std::uint64_t flags = FUSE_ASYNC_READ | FUSE_BIG_WRITES | FUSE_MAX_PAGES | FUSE_INIT_EXT |
+                          (options_.writeback ? FUSE_WRITEBACK_CACHE : 0) | options_.init_flags;
+    flags &= in.flags | std::uint64_t(in.flags2) << 32;
+    if ((flags & options_.init_flags) != options_.init_flags)
+        ADD_FAILURE() << "not offered: " << std::hex << (options_.init_flags & ~flags);
+    out.flags = static_cast<std::uint32_t>(flags);
+    out.flags2 = static_cast<std::uint32_t>(flags >> 32);
     out.max_background = 64;
     out.congestion_threshold = 48;
     out.max_write = options_.max_write;
@@ -296,7 +301,9 @@ void RawServer::answer_set_attributes(const Request &request) {
 void RawServer::answer_create(const Request &request) {
     auto in = request.as<fuse_create_in>();
     std::string name = request.name(sizeof(in));
-    std::uint64_t id = names_.try_emplace(name, next_id_).first->second;
+    std::uint64_t id = next_id_;
+    if (request.header.opcode == FUSE_CREATE)
+        id = names_.try_emplace(name, next_id_).first->second;
     if (id == next_id_)
         next_id_++;
     nodes_[id].mode = S_IFREG | (in.mode & 07777);
@@ -400,6 +407,7 @@ void RawServer::carry_out_locked(const Request &request) {
         return;
     }
     case FUSE_CREATE:
+    case FUSE_TMPFILE:
         return answer_create(request);
     case FUSE_READ:
         return answer_read(request);

@@ -47,6 +47,7 @@ public:
         std::uint32_t max_write = 128 * 1024;
         std::uint64_t valid_seconds = 3600; // of entries and attributes
         std::uint32_t open_flags = 0;       // FOPEN_*
+        std::uint64_t init_flags = 0;       // of FUSE_INIT, beside the usual ones
         bool answer_init = true;
         std::string name = "r";
     };

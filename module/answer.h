@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Answers that a server may not give: answer.c. */
+#ifndef FUSEWB_ANSWER_H
+#define FUSEWB_ANSWER_H
+
+#include <linux/types.h>
+
+struct fusewb_conn;
+
+/** fusewb_op_name() - "FUSE_LOOKUP" and so on; never NULL. */
+const char *fusewb_op_name(u32 opcode);
+
+/**
+ * fusewb_bad_answer() - count and report an answer that cannot be
+ * @what: what is wrong with it, after "with", e.g. "an empty name"
+ *
+ * The message is rate-limited for each connection. Return: -EIO.
+ */
+int fusewb_bad_answer(struct fusewb_conn *conn, u32 opcode, const char *what);
+
+#endif

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Files that are made and opened in one request: open(2) with O_CREAT, and with
+ * O_TMPFILE.
+ */
+#include <linux/fs.h>
+#include <linux/namei.h>
+
+#include "compat/compat.h"
+#include "connection.h"
+#include "dir.h"
+#include "file.h"
+#include "inode.h"
+#include "request.h"
+
+static void released(struct fusewb_req *req, int error)
+{
+	fusewb_req_queue_forget(req->conn, req->in.nodeid, 1);
+}
+
+/*
+ * CREATE was answered with something that no inode can be made of. The handle
+ * goes first, for it is of the node. Too small to fail.
+ */
+static void give_back_created(struct fusewb_conn *conn, const struct fuse_entry_out *entry,
+			      const struct fuse_open_out *open, u32 flags)
+{
+	struct fuse_release_in in = {
+		.fh = open->fh,
+		.flags = flags,
+	};
+	struct fusewb_args args = {
+		.opcode = FUSE_RELEASE,
+		.nodeid = entry->nodeid,
+		.in = { { &in, sizeof(in) } },
+		.nr_in = 1,
+		.nocreds = true,
+	};
+	struct fusewb_req *req;
+
+	if (!entry->nodeid)
+		return;
+	req = fusewb_req_alloc(conn, &args, 0, GFP_KERNEL | __GFP_NOFAIL);
+	if (entry->nodeid != FUSE_ROOT_ID)
+		req->end = released;
+	fusewb_req_queue(req);
+}
+
+/* CREATE or TMPFILE, which is made without a name. */
+static int create_open(struct inode *dir, struct dentry *dentry, struct file *file, u32 flags,
+		       umode_t mode, u32 opcode)
+{
+	struct fusewb_conn *conn = fusewb_inode_conn(dir);
+	struct fuse_create_in in = {
+		.flags = flags & ~O_NOCTTY,
+		.mode = fusewb_new_mode(dir, mode),
+		.umask = current_umask(),
+	};
+	struct fuse_entry_out entry = {};
+	struct fuse_open_out open = {};
+	struct fusewb_args args = {
+		.opcode = opcode,
+		.nodeid = FUSEWB_I(dir)->nodeid,
+		.in = { { &in, sizeof(in) }, { dentry->d_name.name, dentry->d_name.len + 1 } },
+		.nr_in = 2,
+		.out = { { &entry, sizeof(entry) }, { &open, sizeof(open) } },
+		.nr_out = 2,
+	};
+	u64 version = fusewb_attr_version(conn);
+	struct fusewb_handle *handle;
+	struct inode *inode;
+	int err;
+
+	handle = fusewb_handle_alloc(conn, false);
+	if (!handle)
+		return -ENOMEM;
+	err = fusewb_call(conn, &args);
+	if (err) {
+		if (err == -EINTR)
+			fusewb_dir_changed(dir);
+		fusewb_entry_ask_next_time(dentry);
+		goto out_put;
+	}
+	fusewb_dir_changed(dir);
+
+	err = -EIO;
+	inode = NULL;
+	if (fusewb_entry_valid(&entry) && S_ISREG(entry.attr.mode)) {
+		err = -ENOMEM;
+		inode = fusewb_iget(dir->i_sb, entry.nodeid, entry.generation, &entry.attr,
+				    fusewb_valid_until(entry.attr_valid, entry.attr_valid_nsec),
+				    version);
+	}
+	if (!inode) {
+		give_back_created(conn, &entry, &open, in.flags);
+		fusewb_entry_ask_next_time(dentry);
+		goto out_put;
+	}
+
+	fusewb_handle_opened(handle, inode, &open, in.flags);
+	d_instantiate(dentry, inode);
+	fusewb_entry_set_valid(dentry, &entry);
+	err = finish_open(file, dentry, generic_file_open);
+	if (err)
+		goto out_put;
+	file->private_data = handle;
+	fusewb_finish_open(inode, file);
+	return 0;
+
+out_put:
+	fusewb_handle_put(handle);
+	return err;
+}
+
+int fusewb_atomic_open(struct inode *dir, struct dentry *dentry, struct file *file,
+		       unsigned int flags, umode_t mode)
+{
+	struct fusewb_conn *conn = fusewb_inode_conn(dir);
+	struct dentry *found = NULL;
+	int err = -ENOSYS;
+
+	if (d_in_lookup(dentry)) {
+		found = fusewb_lookup(dir, dentry, 0);
+		if (IS_ERR(found))
+			return PTR_ERR(found);
+		if (found)
+			dentry = found;
+	}
+	if (!(flags & O_CREAT) || d_really_is_positive(dentry))
+		return finish_no_open(file, found);
+
+	file->f_mode |= FMODE_CREATED;
+	if (!fusewb_conn_nosys(conn, FUSE_CREATE))
+		err = create_open(dir, dentry, file, flags, mode, FUSE_CREATE);
+	if (err != -ENOSYS) {
+		dput(found);
+		return err;
+	}
+
+	/* Such servers make the file first and open it then. */
+	fusewb_conn_set_nosys(conn, FUSE_CREATE);
+	err = fusewb_mknod(&nop_mnt_idmap, dir, dentry, mode, 0);
+	if (err) {
+		dput(found);
+		return err;
+	}
+	return finish_no_open(file, found);
+}
+
+int fusewb_tmpfile(struct mnt_idmap *idmap, struct inode *dir, struct file *file, umode_t mode)
+{
+	struct fusewb_conn *conn = fusewb_inode_conn(dir);
+	int err;
+
+	if (fusewb_conn_nosys(conn, FUSE_TMPFILE))
+		return -EOPNOTSUPP;
+	err = create_open(dir, file->f_path.dentry, file, file->f_flags, mode, FUSE_TMPFILE);
+	if (err != -ENOSYS)
+		return err;
+	fusewb_conn_set_nosys(conn, FUSE_TMPFILE);
+	return -EOPNOTSUPP;
+}

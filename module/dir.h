@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the operations on directories share: dir.c, create.c. */
+#ifndef FUSEWB_DIR_H
+#define FUSEWB_DIR_H
+
+#include <linux/fs.h>
+
+/** fusewb_dir_changed() - names in it did, or may have. */
+void fusewb_dir_changed(struct inode *dir);
+
+/** fusewb_entry_ask_next_time() - what the name means is no longer known. */
+void fusewb_entry_ask_next_time(struct dentry *dentry);
+
+/** fusewb_new_mode() - of something new: a server of FUSE_DONT_MASK applies the
+ * umask itself.
+ */
+umode_t fusewb_new_mode(const struct inode *dir, umode_t mode);
+
+/* inode operations */
+struct dentry *fusewb_lookup(struct inode *dir, struct dentry *dentry, unsigned int flags);
+int fusewb_mknod(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode,
+		 dev_t dev);
+int fusewb_atomic_open(struct inode *dir, struct dentry *dentry, struct file *file,
+		       unsigned int flags, umode_t mode);
+int fusewb_tmpfile(struct mnt_idmap *idmap, struct inode *dir, struct file *file, umode_t mode);
+
+#endif
