@@ -21,10 +21,11 @@
 #include "file.h"
 #include "inflight.h"
 #include "inode.h"
+#include "lock.h"
+#include "range.h"
 #include "request.h"
 
-/* Who holds locks, as the server sees it: no kernel address. */
-static u64 owner_id(fl_owner_t owner)
+u64 fusewb_owner_id(fl_owner_t owner)
 {
 	static siphash_key_t key __read_mostly;
 
@@ -179,6 +180,7 @@ int fusewb_release_common(struct inode *inode, struct file *file)
 {
 	struct fusewb_handle *h = fusewb_file_handle(file);
 
+	fusewb_locks_release(file);
 	if (h->dir || list_empty(&h->link)) {
 		fusewb_handle_put(h);
 		return 0;
@@ -198,7 +200,7 @@ static void flushed(struct fusewb_req *req, int error)
 static int send_flush(struct inode *inode, struct fusewb_handle *h, fl_owner_t owner)
 {
 	struct fusewb_conn *conn = fusewb_inode_conn(inode);
-	struct fuse_flush_in in = { .fh = h->fh, .lock_owner = owner_id(owner) };
+	struct fuse_flush_in in = { .fh = h->fh, .lock_owner = fusewb_owner_id(owner) };
 	struct fusewb_args args = {
 		.opcode = FUSE_FLUSH,
 		.nodeid = FUSEWB_I(inode)->nodeid,
@@ -313,18 +315,6 @@ static int fusewb_mmap(struct file *file, struct vm_area_struct *vma)
 	return 0;
 }
 
-static loff_t fusewb_llseek(struct file *file, loff_t offset, int whence)
-{
-	int err;
-
-	if (whence != SEEK_SET && whence != SEEK_CUR) {
-		err = fusewb_update_attributes(file_inode(file), file);
-		if (err)
-			return err;
-	}
-	return generic_file_llseek(file, offset, whence);
-}
-
 static ssize_t fusewb_splice_read(struct file *file, loff_t *pos,
 				  struct pipe_inode_info *pipe, size_t len,
 				  unsigned int flags)
@@ -343,8 +333,13 @@ const struct file_operations fusewb_file_fops = {
 	.flush		= fusewb_flush,
 	.release	= fusewb_release_common,
 	.fsync		= fusewb_fsync,
+	.lock		= fusewb_lock,
+	.flock		= fusewb_flock,
+	.setlease	= generic_setlease,
 	.splice_read	= fusewb_splice_read,
 	.splice_write	= iter_file_splice_write,
+	.fallocate	= fusewb_fallocate,
+	.copy_file_range = fusewb_copy_range,
 };
 
 const struct address_space_operations fusewb_aops = {

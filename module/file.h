@@ -27,6 +27,10 @@ struct fusewb_handle {
 	u32 flags;			/* O_* of the open */
 	bool dir;
 	bool opened;			/* the server knows it: RELEASE is due */
+	u64 flock_owner;		/* that flock(2) gave locks of the
+					 * server, 0: none; lock.c
+					 */
+	bool ofd_locks;			/* so did fcntl(2), to the open file */
 	struct list_head link;		/* fi->write_handles, by fi->lock */
 	bool parked;			/* fi->lock: the list owns the file's
 					 * reference, see handle.c
@@ -106,6 +110,12 @@ void fusewb_init_file_inode(struct inode *inode);
 
 extern const struct file_operations fusewb_file_fops;
 extern const struct address_space_operations fusewb_aops;
+
+/** fusewb_owner_id() - who holds locks, as the server sees it: no address. */
+u64 fusewb_owner_id(fl_owner_t owner);
+
+/* lseek.c */
+loff_t fusewb_llseek(struct file *file, loff_t offset, int whence);
 
 /* read.c */
 ssize_t fusewb_read_iter(struct kiocb *iocb, struct iov_iter *to);

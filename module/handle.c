@@ -121,6 +121,10 @@ static void release_handle(struct kref *ref)
 	}
 	in->fh = h->fh;
 	in->flags = h->flags;
+	if (h->flock_owner) {
+		in->release_flags |= FUSE_RELEASE_FLOCK_UNLOCK;
+		in->lock_owner = h->flock_owner;
+	}
 	req->in.nodeid = FUSEWB_I(h->inode)->nodeid;
 	req->private = h;
 	req->end = released;

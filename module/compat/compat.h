@@ -9,11 +9,14 @@
 
 #include <have.h>
 #include "dcache.h"
+#include "filelock.h"
 #include "fs.h"
+#include "fuse.h"
 #include "genetlink.h"
 #include "hrtimer.h"
 #include "splice.h"
 #include "pagemap.h"
+#include "posix_acl.h"
 #include "uio.h"
 #include "writeback.h"
 

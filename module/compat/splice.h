@@ -13,4 +13,12 @@
 #define filemap_splice_read generic_file_splice_read
 #endif
 
+#ifndef HAVE_SPLICE_COPY_FILE_RANGE
+static inline ssize_t splice_copy_file_range(struct file *in, loff_t pos_in, struct file *out,
+					     loff_t pos_out, size_t len)
+{
+	return generic_copy_file_range(in, pos_in, out, pos_out, len, 0);
+}
+#endif
+
 #endif

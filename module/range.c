@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Operations of the server on a range of a file. They come after every WRITE of
+ * it that was issued before, and before every later one.
+ */
+#include <linux/fs.h>
+#include <linux/pagemap.h>
+
+#include "compat/compat.h"
+#include "connection.h"
+#include "file.h"
+#include "inflight.h"
+#include "inode.h"
+#include "range.h"
+#include "request.h"
+
+void fusewb_range_done(struct fusewb_req *req)
+{
+	struct inode *inode = req->io.inode;
+
+	if (!inode)
+		return;
+	req->io.inode = NULL;
+	fusewb_invalidate_attr(inode);
+	fusewb_inflight_release(FUSEWB_I(inode), &req->io.range);
+	fusewb_handle_put(req->io.handle);
+	fusewb_put_inode_later(inode);
+}
+
+/*
+ * The caller was killed and could not drop what is cached. It was written back
+ * before; only what a mapping changed since stays.
+ */
+static void done_late(struct fusewb_req *req)
+{
+	const struct fusewb_range *range = &req->io.range;
+
+	invalidate_mapping_pages(req->io.inode->i_mapping, range->first >> PAGE_SHIFT,
+				 range->last >> PAGE_SHIFT);
+	fusewb_range_done(req);
+}
+
+int fusewb_range_call(struct fusewb_req *req, struct inode *inode, struct fusewb_handle *h,
+		      loff_t first, loff_t last)
+{
+	int err;
+
+	err = fusewb_drain(inode, first, last);
+	if (err)
+		return err;
+	err = fusewb_inflight_hold(FUSEWB_I(inode), &req->io.range, first, last);
+	if (err)
+		return err;
+	ihold(inode);
+	req->io.inode = inode;
+	req->io.handle = fusewb_handle_get(h);
+	req->orphan = done_late;
+	return fusewb_req_call(req);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Operations of the server on a range of a file: range.c. */
+#ifndef FUSEWB_RANGE_H
+#define FUSEWB_RANGE_H
+
+#include <linux/fs.h>
+
+struct fusewb_handle;
+struct fusewb_req;
+
+/**
+ * fusewb_range_call() - send a request that changes first..last of a file
+ * @req: without payload; its io is used
+ * @h: the handle that it names
+ *
+ * What is dirty there is written back before. Until the server has answered, no
+ * WRITE of the range is issued, also if the caller was killed meanwhile. The
+ * inode lock is held for writing.
+ *
+ * Return: as fusewb_req_call(). The range stays held until
+ * fusewb_range_done(), which is to be called unless @req->left or the error
+ * came before the request was sent: then there is nothing to be done.
+ */
+int fusewb_range_call(struct fusewb_req *req, struct inode *inode, struct fusewb_handle *h,
+		      loff_t first, loff_t last);
+void fusewb_range_done(struct fusewb_req *req);
+
+/* fallocate.c, copy_range.c: file operations */
+long fusewb_fallocate(struct file *file, int mode, loff_t offset, loff_t length);
+ssize_t fusewb_copy_range(struct file *in, loff_t pos_in, struct file *out, loff_t pos_out,
+			  size_t len, unsigned int flags);
+
+#endif

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Operations on ranges of a file are the server's, and what is cached or in flight here never
+// shows through: fallocate, copy_file_range, SEEK_DATA; and the younger ways to make and look at
+// a file: O_TMPFILE and statx.
+#include <algorithm>
+#include <cerrno>
+
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "support/files.h"
+#include "support/guest_test.h"
+#include "support/passthrough.h"
+#include "support/protocol.h"
+#include "support/raw_server.h"
+#include "support/task.h"
+
+using namespace fusewb::test;
+
+namespace {
+
+int allocate(int fd, int mode, off_t offset, off_t length) {
+    return fallocate(fd, mode, offset, length) ? errno : 0;
+}
+
+// What a server does that can punch and zero.
+void carry_out_fallocate(RawServer &server, const std::string &name, const Request &request) {
+    auto in = request.as<fuse_fallocate_in>();
+    std::string data = server.content(name);
+    std::size_t end = in.offset + in.length;
+    if (!(in.mode & FALLOC_FL_KEEP_SIZE) && data.size() < end)
+        data.resize(end);
+    if (in.mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
+        for (std::size_t at = in.offset; at < std::min(end, data.size()); at++)
+            data[at] = '\0';
+    server.set_content(name, data);
+    server.answer(request, {});
+}
+
+std::string zeroed(std::string data, std::size_t offset, std::size_t length) {
+    std::fill_n(data.begin() + static_cast<long>(offset), length, '\0');
+    return data;
+}
+
+} // namespace
+
+GUEST_TEST(Fallocate, PunchedAndZeroedRangesReadAsZeroWhateverWasCached) {
+    needs_fusewb();
+    for (bool writeback : {true, false}) {
+        RawServer server({.writeback = writeback, .name = writeback ? "w" : "t"});
+        server.on(FUSE_FALLOCATE, [&](const Request &request) {
+            carry_out_fallocate(server, "f", request);
+            return true;
+        });
+        std::string data = pattern(300000, 1);
+        Fd file(server.mnt("f"), O_RDWR | O_CREAT);
+        pwrite_all(file, data, 0);
+        ASSERT_EQ(allocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 5000, 70000), 0);
+        data = zeroed(data, 5000, 70000);
+        EXPECT_EQ(difference(data, pread_all(file, data.size(), 0)), "");
+        // Dirty again, then zeroed: what is dirty around it is kept.
+        pwrite_all(file, pattern(200000, 2), 50000);
+        data.replace(50000, 200000, pattern(200000, 2));
+        ASSERT_EQ(allocate(file, FALLOC_FL_ZERO_RANGE, 60001, 100000), 0);
+        data = zeroed(data, 60001, 100000);
+        EXPECT_EQ(difference(data, pread_all(file, data.size(), 0)), "");
+        ASSERT_EQ(fsync(file), 0);
+        EXPECT_EQ(difference(data, server.content("f")), "");
+        drop_pages(file);
+        EXPECT_EQ(difference(data, pread_all(file, data.size(), 0)), "");
+        EXPECT_EQ(server.overlaps(), std::vector<std::string>{});
+    }
+}
+
+GUEST_TEST(Fallocate, TheEndOfTheFileMovesUnlessItIsToStay) {
+    needs_fusewb();
+    for (bool writeback : {true, false}) {
+        RawServer server({.writeback = writeback, .name = writeback ? "w" : "t"});
+        server.on(FUSE_FALLOCATE, [&](const Request &request) {
+            carry_out_fallocate(server, "f", request);
+            return true;
+        });
+        Fd file(server.mnt("f"), O_RDWR | O_CREAT);
+        pwrite_all(file, "data", 0);
+        struct stat st;
+        ASSERT_EQ(allocate(file, FALLOC_FL_KEEP_SIZE, 0, 10000), 0);
+        ASSERT_EQ(fstat(file, &st), 0);
+        EXPECT_EQ(st.st_size, 4);
+        ASSERT_EQ(allocate(file, 0, 100, 10000), 0);
+        ASSERT_EQ(fstat(file, &st), 0);
+        EXPECT_EQ(st.st_size, 10100);
+        EXPECT_EQ(
+            difference(std::string("data") + std::string(10096, '\0'), pread_all(file, 20000, 0)),
+            "");
+        // Punched at the end, where the server had not seen any data yet: the end stays.
+        pwrite_all(file, pattern(50000, 3), 20000);
+        ASSERT_EQ(allocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 40000, 90000), 0);
+        ASSERT_EQ(fsync(file), 0);
+        EXPECT_EQ(server.content("f").size(), 70000u);
+        ASSERT_EQ(fstat(file, &st), 0);
+        EXPECT_EQ(st.st_size, 70000);
+    }
+}
+
+GUEST_TEST(Fallocate, ModesAndServersWithoutItAreRefused) {
+    needs_fusewb();
+    RawServer server;
+    Fd file(server.mnt("f"), O_RDWR | O_CREAT);
+    EXPECT_EQ(allocate(file, FALLOC_FL_COLLAPSE_RANGE, 0, 4096), EOPNOTSUPP);
+    EXPECT_EQ(allocate(file, FALLOC_FL_INSERT_RANGE, 0, 4096), EOPNOTSUPP);
+    EXPECT_EQ(server.seen(FUSE_FALLOCATE), 0u);
+    EXPECT_EQ(allocate(file, 0, 0, 4096), EOPNOTSUPP);
+    EXPECT_EQ(allocate(file, 0, 0, 4096), EOPNOTSUPP);
+    EXPECT_EQ(server.seen(FUSE_FALLOCATE), 1u);
+}
+
+GUEST_TEST(Fallocate, WritesOfTheRangeComeAfterIt) {
+    needs_fusewb();
+    RawServer server;
+    Fd file(server.mnt("f"), O_RDWR | O_CREAT);
+    std::string data = pattern(65536, 1);
+    pwrite_all(file, data, 0);
+    ASSERT_EQ(fsync(file), 0);
+    server.hold(FUSE_FALLOCATE);
+    Task punch("fallocate", [&] {
+        return allocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 32768);
+    });
+    ASSERT_TRUE(server.wait_held(FUSE_FALLOCATE, 1)) << punch.where();
+    std::size_t writes = server.seen(FUSE_WRITE);
+    // Killed, it is still with the server, which may carry it out at any time.
+    ASSERT_TRUE(punch.kill_within(20s)) << punch.where();
+    Task rewrite("write and fsync", [&] {
+        Fd again(server.mnt("f"), O_RDWR);
+        pwrite_all(again, pattern(4096, 2), 4096);
+        return fsync(again) ? errno : 0;
+    });
+    EXPECT_FALSE(rewrite.ends_within(500ms)) << "did not wait for the FALLOCATE";
+    EXPECT_EQ(server.seen(FUSE_WRITE), writes);
+    server.on(FUSE_FALLOCATE, [](const Request &) { return false; });
+    server.release(FUSE_FALLOCATE);
+    ASSERT_TRUE(rewrite.ends_within(20s)) << rewrite.where();
+    EXPECT_EQ(rewrite.status(), 0);
+    EXPECT_EQ(server.content("f").substr(4096, 4096), pattern(4096, 2));
+}
+
+GUEST_TEST(CopyRange, TheCopyIsOfWhatWasWritten) {
+    Passthrough server;
+    std::string data = pattern(1000000, 1), target = pattern(1200000, 2);
+    Fd in(server.mnt("in"), O_RDWR | O_CREAT), out(server.mnt("out"), O_RDWR | O_CREAT);
+    pwrite_all(in, data, 0);
+    pwrite_all(out, target, 0);
+    off64_t from = 1001, to = 70003;
+    ssize_t copied = copy_file_range(in, &from, out, &to, 500000, 0);
+    ASSERT_EQ(copied, 500000) << errno;
+    target.replace(70003, 500000, data, 1001, 500000);
+    EXPECT_EQ(difference(target, pread_all(out, target.size(), 0)), "");
+    ASSERT_EQ(fsync(out), 0);
+    EXPECT_EQ(difference(target, read_file(server.backing("out"))), "");
+    // Behind the end, which moves.
+    from = 0, to = 1500000;
+    ASSERT_EQ(copy_file_range(in, &from, out, &to, 100000, 0), 100000) << errno;
+    target.resize(1500000);
+    target += data.substr(0, 100000);
+    EXPECT_EQ(difference(target, pread_all(out, target.size() + 10, 0)), "");
+    // Within one file.
+    from = 0, to = 800000;
+    ASSERT_EQ(copy_file_range(in, &from, in, &to, 200000, 0), 200000) << errno;
+    data.replace(800000, 200000, data, 0, 200000);
+    EXPECT_EQ(difference(data, pread_all(in, data.size(), 0)), "");
+}
+
+GUEST_TEST(CopyRange, TheOlderOperationAndTheKernelStandInForTheYoungerOne) {
+    needs_fusewb();
+    RawServer server;
+    server.set_content("in", pattern(10000, 1));
+    auto copy = [&](std::size_t length) {
+        Fd in(server.mnt("in"), O_RDONLY), out(server.mnt("out"), O_RDWR | O_CREAT);
+        ssize_t n = copy_file_range(in, nullptr, out, nullptr, length, 0);
+        return n < 0 ? -errno : n;
+    };
+    server.on(FUSE_COPY_FILE_RANGE, [&](const Request &request) {
+        fuse_write_out out{static_cast<std::uint32_t>(request.as<fuse_copy_file_range_in>().len),
+                           0};
+        server.answer(request, bytes_of(out));
+        return true;
+    });
+    EXPECT_EQ(copy(10000), 10000);
+    EXPECT_EQ(copy(10000), 10000);
+    EXPECT_EQ(server.seen(protocol::copy_file_range_64), 1u);
+    EXPECT_EQ(server.seen(FUSE_COPY_FILE_RANGE), 2u);
+    server.on(FUSE_COPY_FILE_RANGE, [&](const Request &request) {
+        fuse_write_out out{
+            static_cast<std::uint32_t>(request.as<fuse_copy_file_range_in>().len) + 1, 0};
+        server.answer(request, bytes_of(out));
+        return true;
+    });
+    EXPECT_EQ(copy(10000), -EIO) << "more than was asked for";
+    server.on(FUSE_COPY_FILE_RANGE, [&](const Request &request) {
+        server.answer_error(request, ENOSYS);
+        return true;
+    });
+    EXPECT_EQ(copy(10000), 10000);
+    EXPECT_EQ(difference(pattern(10000, 1), read_file(server.mnt("out"))), "");
+}
+
+GUEST_TEST(Seek, DataAndHolesAreWhereTheServerSaysAfterItHasTheData) {
+    needs_fusewb();
+    RawServer server;
+    Fd file(server.mnt("f"), O_RDWR | O_CREAT);
+    std::uint64_t answer = 8192;
+    std::size_t size_there = 0;
+    server.on(FUSE_LSEEK, [&](const Request &request) {
+        fuse_lseek_out out{answer};
+        size_there = server.content("f").size();
+        EXPECT_EQ(request.as<fuse_lseek_in>().whence, unsigned(SEEK_DATA));
+        server.answer(request, bytes_of(out));
+        return true;
+    });
+    pwrite_all(file, pattern(4096, 1), 8192);
+    EXPECT_EQ(lseek(file, 100, SEEK_DATA), 8192);
+    EXPECT_EQ(size_there, 12288u) << "asked before the data was written back";
+    EXPECT_EQ(lseek(file, 0, SEEK_CUR), 8192);
+    for (std::uint64_t bad : {std::uint64_t(0), std::uint64_t(99), UINT64_MAX}) {
+        answer = bad;
+        EXPECT_EQ(lseek(file, 100, SEEK_DATA), -1);
+        EXPECT_EQ(errno, EIO) << bad;
+    }
+    EXPECT_EQ(lseek(file, 0, SEEK_END), 12288);
+    server.on(FUSE_LSEEK, [&](const Request &request) {
+        server.answer_error(request, ENXIO);
+        return true;
+    });
+    EXPECT_EQ(lseek(file, 100, SEEK_HOLE), -1);
+    EXPECT_EQ(errno, ENXIO);
+    // Without it the whole file is data.
+    server.on(FUSE_LSEEK, [](const Request &) { return false; });
+    std::size_t before = server.seen(FUSE_LSEEK);
+    for (int i = 0; i < 2; i++) {
+        EXPECT_EQ(lseek(file, 100, SEEK_DATA), 100);
+        EXPECT_EQ(lseek(file, 100, SEEK_HOLE), 12288);
+    }
+    EXPECT_EQ(server.seen(FUSE_LSEEK), before + 1);
+}
+
+GUEST_TEST(Seek, HolesOfTheBackingFileAreSeen) {
+    Passthrough server;
+    Fd file(server.mnt("f"), O_RDWR | O_CREAT);
+    pwrite_all(file, pattern(65536, 1), 1 << 20);
+    ASSERT_EQ(fsync(file), 0);
+    EXPECT_EQ(lseek(file, 0, SEEK_DATA), 1 << 20);
+    EXPECT_EQ(lseek(file, 0, SEEK_HOLE), 0);
+    EXPECT_EQ(lseek(file, 1 << 20, SEEK_HOLE), (1 << 20) + 65536);
+}
+
+GUEST_TEST(Tmpfile, IsAFileWithoutAName) {
+    needs_fusewb();
+    RawServer server;
+    Fd file(server.mnt(), O_RDWR | O_TMPFILE, 0600);
+    pwrite_all(file, "content", 0);
+    EXPECT_EQ(fsync(file), 0);
+    EXPECT_EQ(pread_all(file, 100, 0), "content");
+    EXPECT_EQ(server.names().size(), 0u);
+    server.on(FUSE_TMPFILE, [&](const Request &request) {
+        server.answer_error(request, ENOSYS);
+        return true;
+    });
+    std::size_t before = server.seen(FUSE_TMPFILE);
+    for (int i = 0; i < 2; i++) {
+        EXPECT_EQ(open(server.mnt().c_str(), O_RDWR | O_TMPFILE, 0600), -1);
+        EXPECT_EQ(errno, EOPNOTSUPP);
+    }
+    EXPECT_EQ(server.seen(FUSE_TMPFILE), before + 1);
+}
+
+GUEST_TEST(Statx, TellsWhenAFileWasMadeIfTheServerKnows) {
+    needs_fusewb();
+    RawServer server;
+    server.set_content("f", "content");
+    protocol::StatxOut answer{};
+    server.on(protocol::statx, [&](const Request &request) {
+        answer.ino = request.header.nodeid;
+        server.answer(request, bytes_of(answer));
+        return true;
+    });
+    answer.attr_valid = 1000;
+    answer.mask = STATX_BASIC_STATS | STATX_BTIME;
+    answer.mode = S_IFREG | 0640;
+    answer.nlink = 1;
+    answer.btime = {1234567, 89, 0};
+    auto look = [&](unsigned mask, struct statx *stx) {
+        return statx(AT_FDCWD, server.mnt("f").c_str(), 0, mask, stx) ? errno : 0;
+    };
+    struct statx stx;
+    ASSERT_EQ(look(STATX_BASIC_STATS | STATX_BTIME, &stx), 0);
+    EXPECT_TRUE(stx.stx_mask & STATX_BTIME);
+    EXPECT_EQ(stx.stx_btime.tv_sec, 1234567);
+    EXPECT_EQ(stx.stx_btime.tv_nsec, 89u);
+    EXPECT_EQ(stx.stx_mode, S_IFREG | 0640);
+    ASSERT_EQ(look(STATX_BTIME, &stx), 0);
+    EXPECT_EQ(server.seen(protocol::statx), 1u) << "asked again although it is known";
+    auto forced = [&] {
+        return statx(AT_FDCWD, server.mnt("f").c_str(), AT_STATX_FORCE_SYNC, STATX_BTIME, &stx)
+                   ? errno
+                   : 0;
+    };
+    answer.size = UINT64_MAX;
+    EXPECT_EQ(forced(), EIO) << "an impossible size";
+    answer.size = 7;
+    answer.mode = 0600;
+    EXPECT_EQ(forced(), EIO) << "an impossible type";
+    answer.mode = S_IFDIR | 0600;
+    EXPECT_EQ(forced(), ESTALE) << "another type";
+    // A server without it.
+    server.on(protocol::statx, [](const Request &) { return false; });
+    std::size_t before = server.seen(protocol::statx);
+    EXPECT_EQ(forced(), 0);
+    EXPECT_EQ(forced(), 0);
+    EXPECT_EQ(server.seen(protocol::statx), before + 1);
+}

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Locks: of processes, of flock(2), of open files; kept by the kernel or by the server.
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "support/files.h"
+#include "support/guest_test.h"
+#include "support/passthrough.h"
+#include "support/raw_server.h"
+#include "support/task.h"
+
+using namespace fusewb::test;
+
+namespace {
+
+struct flock range(short type, off_t start = 0, off_t length = 0) {
+    struct flock lock {};
+    lock.l_type = type;
+    lock.l_whence = SEEK_SET;
+    lock.l_start = start;
+    lock.l_len = length;
+    return lock;
+}
+
+int set_lock(int fd, int command, struct flock lock) {
+    return fcntl(fd, command, &lock) ? errno : 0;
+}
+
+// A server's table of locks, as the protocol describes it.
+class Locks {
+public:
+    explicit Locks(RawServer &server) : server_(server) {
+        for (auto opcode : {FUSE_SETLK, FUSE_SETLKW})
+            server.on(opcode, [this](const Request &request) {
+                set(request);
+                return true;
+            });
+        server.on(FUSE_GETLK, [this](const Request &request) {
+            get(request);
+            return true;
+        });
+        server.on(FUSE_INTERRUPT, [this](const Request &request) {
+            interrupt(request.as<fuse_interrupt_in>().unique);
+            return true;
+        });
+        server.on(FUSE_FLUSH, [this](const Request &request) {
+            drop(request.as<fuse_flush_in>().lock_owner, false);
+            server_.answer(request, {});
+            return true;
+        });
+        server.on(FUSE_RELEASE, [this](const Request &request) {
+            auto in = request.as<fuse_release_in>();
+            if (in.release_flags & FUSE_RELEASE_FLOCK_UNLOCK)
+                drop(in.lock_owner, true);
+            server_.answer(request, {});
+            return true;
+        });
+    }
+    std::size_t held() {
+        std::lock_guard lock(mutex_);
+        return held_.size();
+    }
+    std::size_t waiting() {
+        std::lock_guard lock(mutex_);
+        return waiting_.size();
+    }
+    bool wait_waiting() {
+        return wait_until(10s, [&] { return waiting() > 0; });
+    }
+    void ignore_interrupts() { deaf_ = true; }
+
+private:
+    struct Held {
+        std::uint64_t owner;
+        bool flock;
+        fuse_file_lock lock;
+    };
+
+    static bool overlap(const fuse_file_lock &a, const fuse_file_lock &b) {
+        return a.start <= b.end && b.start <= a.end;
+    }
+    const Held *conflict(const fuse_lk_in &in) const {
+        for (const auto &held : held_)
+            if (held.owner != in.owner && held.flock == !!(in.lk_flags & FUSE_LK_FLOCK) &&
+                overlap(held.lock, in.lk) && (held.lock.type == F_WRLCK || in.lk.type == F_WRLCK))
+                return &held;
+        return nullptr;
+    }
+    bool try_set(const fuse_lk_in &in) {
+        bool flock = in.lk_flags & FUSE_LK_FLOCK;
+        if (in.lk.type != F_UNLCK && conflict(in))
+            return false;
+        std::erase_if(held_, [&](const Held &held) {
+            return held.owner == in.owner && held.flock == flock && overlap(held.lock, in.lk);
+        });
+        if (in.lk.type != F_UNLCK)
+            held_.push_back({in.owner, flock, in.lk});
+        return true;
+    }
+    void set(const Request &request) {
+        std::lock_guard lock(mutex_);
+        if (try_set(request.as<fuse_lk_in>()))
+            server_.answer(request, {});
+        else if (request.header.opcode == FUSE_SETLK)
+            server_.answer_error(request, EAGAIN);
+        else
+            waiting_.push_back(request);
+        wake();
+    }
+    void wake() {
+        std::erase_if(waiting_, [&](const Request &request) {
+            if (!try_set(request.as<fuse_lk_in>()))
+                return false;
+            server_.answer(request, {});
+            return true;
+        });
+    }
+    void get(const Request &request) {
+        std::lock_guard lock(mutex_);
+        fuse_lk_out out{};
+        const Held *held = conflict(request.as<fuse_lk_in>());
+        out.lk.type = F_UNLCK;
+        if (held)
+            out.lk = held->lock;
+        server_.answer(request, bytes_of(out));
+    }
+    void interrupt(std::uint64_t unique) {
+        std::lock_guard lock(mutex_);
+        if (deaf_)
+            return;
+        std::erase_if(waiting_, [&](const Request &request) {
+            if (request.header.unique != unique)
+                return false;
+            server_.answer_error(request, EINTR);
+            return true;
+        });
+    }
+    void drop(std::uint64_t owner, bool flock) {
+        std::lock_guard lock(mutex_);
+        std::erase_if(held_,
+                      [&](const Held &held) { return held.owner == owner && held.flock == flock; });
+        wake();
+    }
+
+    RawServer &server_;
+    std::atomic<bool> deaf_ = false;
+    std::mutex mutex_;
+    std::vector<Held> held_;
+    std::vector<Request> waiting_;
+};
+
+constexpr std::uint64_t remote = FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS;
+
+// The rules that hold whoever keeps the locks.
+void expect_lock_rules(const std::filesystem::path &path) {
+    Fd file(path, O_RDWR | O_CREAT);
+    ASSERT_EQ(set_lock(file, F_SETLK, range(F_WRLCK, 100, 100)), 0);
+    Task other("lock in another process", [&] {
+        Fd mine(path, O_RDWR);
+        EXPECT_EQ(set_lock(mine, F_SETLK, range(F_WRLCK, 150, 10)), EAGAIN);
+        EXPECT_EQ(set_lock(mine, F_SETLK, range(F_RDLCK, 199, 1)), EAGAIN);
+        EXPECT_EQ(set_lock(mine, F_SETLK, range(F_WRLCK, 200, 10)), 0);
+        struct flock found = range(F_WRLCK);
+        EXPECT_EQ(fcntl(mine, F_GETLK, &found), 0);
+        EXPECT_EQ(found.l_type, F_WRLCK);
+        EXPECT_EQ(found.l_start, 100);
+        EXPECT_EQ(found.l_len, 100);
+        EXPECT_EQ(found.l_pid, getppid());
+        return 0;
+    });
+    ASSERT_TRUE(other.ends_within(20s)) << other.where();
+    // That process has ended, and with it its lock.
+    EXPECT_EQ(set_lock(file, F_SETLK, range(F_WRLCK, 0, 0)), 0);
+    // Any descriptor of the file that the process closes ends its locks.
+    { Fd again(path, O_RDONLY); }
+    Task third("lock what was unlocked", [&] {
+        Fd mine(path, O_RDWR);
+        return set_lock(mine, F_SETLK, range(F_WRLCK));
+    });
+    ASSERT_TRUE(third.ends_within(20s)) << third.where();
+    EXPECT_EQ(third.status(), 0);
+
+    Fd one(path, O_RDWR), two(path, O_RDWR);
+    EXPECT_EQ(flock(one, LOCK_EX), 0);
+    EXPECT_EQ(flock(two, LOCK_SH | LOCK_NB), -1);
+    EXPECT_EQ(errno, EWOULDBLOCK);
+    one.reset();
+    EXPECT_TRUE(wait_until(10s, [&] { return flock(two, LOCK_EX | LOCK_NB) == 0; }));
+    two.reset();
+
+    // Locks of an open file last as long as it does, whichever process has it.
+    Fd open_one(path, O_RDWR), open_two(path, O_RDWR);
+    EXPECT_EQ(set_lock(open_one, F_OFD_SETLK, range(F_WRLCK, 0, 10)), 0);
+    EXPECT_EQ(set_lock(open_two, F_OFD_SETLK, range(F_WRLCK, 5, 10)), EAGAIN);
+    EXPECT_EQ(set_lock(file, F_SETLK, range(F_WRLCK, 5, 10)), EAGAIN);
+    open_one.reset();
+    EXPECT_TRUE(wait_until(
+        10s, [&] { return set_lock(open_two, F_OFD_SETLK, range(F_WRLCK, 5, 10)) == 0; }));
+}
+
+} // namespace
+
+GUEST_TEST(Lock, TheKernelKeepsThoseThatTheServerDoesNotWant) {
+    Passthrough server({.server_options = "no_flock"});
+    expect_lock_rules(server.mnt("f"));
+}
+
+GUEST_TEST(Lock, TheServerKeepsThoseThatItWants) {
+    needs_fusewb();
+    RawServer server({.init_flags = remote});
+    Locks locks(server);
+    expect_lock_rules(server.mnt("f"));
+    EXPECT_GT(server.seen(FUSE_SETLK), 5u);
+    EXPECT_TRUE(wait_until(10s, [&] { return locks.held() == 0; })) << locks.held();
+}
+
+GUEST_TEST(Lock, FlockOfPassthroughIsThatOfTheBackingFile) {
+    Passthrough server({.server_options = "flock"});
+    Fd file(server.mnt("f"), O_RDWR | O_CREAT), backing(server.backing("f"), O_RDWR);
+    ASSERT_EQ(flock(file, LOCK_EX), 0);
+    EXPECT_EQ(flock(backing, LOCK_EX | LOCK_NB), -1);
+    EXPECT_EQ(errno, EWOULDBLOCK);
+    file.reset();
+    EXPECT_TRUE(wait_until(10s, [&] { return flock(backing, LOCK_EX | LOCK_NB) == 0; }));
+}
+
+GUEST_TEST(Lock, WhoWaitsForALockGetsItOrIsInterrupted) {
+    needs_fusewb();
+    RawServer server({.init_flags = remote});
+    Locks locks(server);
+    Fd file(server.mnt("f"), O_RDWR | O_CREAT);
+    ASSERT_EQ(set_lock(file, F_SETLK, range(F_WRLCK)), 0);
+    auto wait_for_lock = [&] {
+        struct sigaction action {};
+        action.sa_handler = [](int) {};
+        sigaction(SIGUSR1, &action, nullptr);
+        Fd mine(server.mnt("f"), O_RDWR);
+        return set_lock(mine, F_SETLKW, range(F_WRLCK));
+    };
+    Task interrupted("wait for a lock", wait_for_lock);
+    ASSERT_TRUE(locks.wait_waiting());
+    EXPECT_FALSE(interrupted.ends_within(300ms));
+    kill(interrupted.pid(), SIGUSR1);
+    ASSERT_TRUE(interrupted.ends_within(20s)) << interrupted.where();
+    EXPECT_EQ(interrupted.status(), EINTR);
+
+    Task patient("wait for a lock", wait_for_lock);
+    ASSERT_TRUE(locks.wait_waiting());
+    ASSERT_EQ(set_lock(file, F_SETLK, range(F_UNLCK)), 0);
+    ASSERT_TRUE(patient.ends_within(20s)) << patient.where();
+    EXPECT_EQ(patient.status(), 0);
+}
+
+GUEST_TEST(Lock, ALockThatIsGrantedToTheDeadIsGivenBack) {
+    needs_fusewb();
+    RawServer server({.init_flags = remote});
+    Locks locks(server);
+    locks.ignore_interrupts();
+    Fd file(server.mnt("f"), O_RDWR | O_CREAT);
+    ASSERT_EQ(set_lock(file, F_SETLK, range(F_WRLCK)), 0);
+    Task waiter("wait for a lock", [&] {
+        Fd mine(server.mnt("f"), O_RDWR);
+        return set_lock(mine, F_SETLKW, range(F_WRLCK));
+    });
+    ASSERT_TRUE(locks.wait_waiting());
+    ASSERT_TRUE(waiter.kill_within(20s)) << waiter.where();
+    ASSERT_EQ(set_lock(file, F_SETLK, range(F_UNLCK)), 0);
+    EXPECT_TRUE(wait_until(10s, [&] { return locks.held() == 0 && locks.waiting() == 0; }))
+        << locks.held() << " held, " << locks.waiting() << " waiting";
+}
+
+GUEST_TEST(Lock, ImpossibleLocksAreErrors) {
+    needs_fusewb();
+    RawServer server({.init_flags = remote});
+    server.set_content("f", "content");
+    Fd file(server.mnt("f"), O_RDWR);
+    auto found = [&](fuse_file_lock lock) {
+        server.on(FUSE_GETLK, [&server, lock](const Request &request) {
+            fuse_lk_out out{lock};
+            server.answer(request, bytes_of(out));
+            return true;
+        });
+        struct flock asked = range(F_WRLCK);
+        return fcntl(file, F_GETLK, &asked) ? errno : 0;
+    };
+    EXPECT_EQ(found({10, 20, F_WRLCK, 1}), 0);
+    EXPECT_EQ(found({10, 20, 77, 1}), EIO) << "a type";
+    EXPECT_EQ(found({20, 10, F_WRLCK, 1}), EIO) << "an end before its start";
+    EXPECT_EQ(found({0, UINT64_MAX, F_WRLCK, 1}), EIO) << "an end behind all files";
+    EXPECT_EQ(found({20, 10, F_UNLCK, 1}), 0) << "no lock at all";
+}

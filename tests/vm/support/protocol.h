@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What the protocol has and the <linux/fuse.h> of older distributions does not.
+#pragma once
+
+#include <cstdint>
+
+#include <linux/fuse.h>
+
+namespace fusewb::test::protocol {
+
+constexpr std::uint32_t statx = 52;
+constexpr std::uint32_t copy_file_range_64 = 53;
+constexpr std::int32_t notify_inc_epoch = 8;
+constexpr std::int32_t notify_prune = 9;
+constexpr std::uint64_t direct_io_allow_mmap = 1ull << 36;
+constexpr std::uint64_t no_export_support = 1ull << 38;
+
+struct SxTime {
+    std::int64_t sec;
+    std::uint32_t nsec;
+    std::int32_t reserved;
+};
+
+struct StatxIn {
+    std::uint32_t getattr_flags;
+    std::uint32_t reserved;
+    std::uint64_t fh;
+    std::uint32_t sx_flags;
+    std::uint32_t sx_mask;
+};
+
+struct StatxOut {
+    std::uint64_t attr_valid;
+    std::uint32_t attr_valid_nsec;
+    std::uint32_t flags;
+    std::uint64_t spare[2];
+    std::uint32_t mask;
+    std::uint32_t blksize;
+    std::uint64_t attributes;
+    std::uint32_t nlink;
+    std::uint32_t uid;
+    std::uint32_t gid;
+    std::uint16_t mode;
+    std::uint16_t spare0;
+    std::uint64_t ino;
+    std::uint64_t size;
+    std::uint64_t blocks;
+    std::uint64_t attributes_mask;
+    SxTime atime;
+    SxTime btime;
+    SxTime ctime;
+    SxTime mtime;
+    std::uint32_t rdev_major;
+    std::uint32_t rdev_minor;
+    std::uint32_t dev_major;
+    std::uint32_t dev_minor;
+    std::uint64_t spare2[14];
+};
+static_assert(sizeof(StatxOut) == 32 + 256);
+
+} // namespace fusewb::test::protocol
