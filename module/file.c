@@ -17,6 +17,7 @@
 #include <linux/writeback.h>
 
 #include "compat/compat.h"
+#include "blocks.h"
 #include "connection.h"
 #include "file.h"
 #include "inflight.h"
@@ -345,7 +346,9 @@ const struct file_operations fusewb_file_fops = {
 const struct address_space_operations fusewb_aops = {
 	.read_folio	= fusewb_read_folio,
 	.readahead	= fusewb_readahead,
-	.dirty_folio	= filemap_dirty_folio,
+	.dirty_folio	= fusewb_dirty_folio,
+	.release_folio	= fusewb_release_folio,
+	.invalidate_folio = fusewb_invalidate_folio,
 	.writepages	= fusewb_writepages,
 	.migrate_folio	= fusewb_migrate_folio,
 };

@@ -4,8 +4,9 @@
  * for their writeback.
  *
  * write(2) takes the largest folio that the write covers, up to WRITE_ORDER, so
- * that a write of whole folios reads nothing in. What it covers only in part
- * is read in first, unless the file ends before.
+ * that a write of whole folios reads nothing in. Behind the end of the file it
+ * takes one of zeroes into which the next writes go as well. What is covered
+ * only in part is read in first, unless the file ends before.
  */
 #include <linux/fs.h>
 #include <linux/highmem.h>
@@ -17,12 +18,14 @@
 #include <linux/writeback.h>
 
 #include "compat/compat.h"
+#include "blocks.h"
 #include "connection.h"
 #include "file.h"
 #include "inode.h"
 
-/* 64 KiB with pages of 4 KiB. */
-#define WRITE_ORDER 4u
+/* 1 MiB and 64 KiB with pages of 4 KiB. */
+#define WRITE_ORDER 8u
+#define APPEND_ORDER 4u
 
 /*
  * Like __filemap_get_folio() with FGP_LOCK, but a kill ends the wait for the
@@ -47,24 +50,64 @@ static struct folio *lock_cached(struct address_space *mapping, pgoff_t index)
 	}
 }
 
-/* The order of the largest aligned folio at @index of which @len bytes, that
- * begin with its first, cover all.
+/*
+ * The largest order up to @max of an aligned folio that @index is in, begins not
+ * before @first and ends not behind @last.
  */
-static unsigned int write_order(struct address_space *mapping, pgoff_t index, size_t len)
+static unsigned int order_within(pgoff_t index, pgoff_t first, pgoff_t last, unsigned int max)
 {
-	unsigned int order = WRITE_ORDER;
+	unsigned int order;
 
-	if (!mapping_large_folio_support(mapping))
-		return 0;
-	while (order && (index & ((1ul << order) - 1) || PAGE_SIZE << order > len))
-		order--;
+	for (order = max; order; order--) {
+		pgoff_t start = round_down(index, 1ul << order);
+
+		if (start >= first && start + (1ul << order) - 1 <= last)
+			break;
+	}
 	/* Not every kernel can have two pages in a folio of the page cache. */
 	return order == 1 ? 0 : order;
 }
 
-/* Return: a new folio, cached, locked, not uptodate; -EEXIST, -ENOMEM. */
+/* No folio is larger than a request. */
+static unsigned int max_order(const struct inode *inode)
+{
+	unsigned int max = ilog2(fusewb_inode_conn(inode)->max_write >> PAGE_SHIFT);
+
+	return mapping_large_folio_support(inode->i_mapping) ? min(max, WRITE_ORDER) : 0;
+}
+
+/* Of a folio that the write of @len bytes at @pos, in page @index, covers. */
+static unsigned int covered_order(const struct inode *inode, loff_t pos, size_t len)
+{
+	pgoff_t end = (pos + len) >> PAGE_SHIFT;
+	pgoff_t index = pos >> PAGE_SHIFT;
+
+	if (offset_in_page(pos) || end <= index)
+		return 0;
+	return order_within(index, index, end - 1, max_order(inode));
+}
+
+/*
+ * Of a folio behind the end of the file, that holds nothing yet: what is
+ * appended next finds its place. As it is as large as the file at most, small
+ * files do not take much more memory than they need.
+ */
+static unsigned int append_order(const struct inode *inode, pgoff_t index)
+{
+	pgoff_t end = DIV_ROUND_UP(i_size_read(inode), PAGE_SIZE);
+
+	if (index < end || !end)
+		return 0;
+	return order_within(index, end, ULONG_MAX,
+			    min3(APPEND_ORDER, max_order(inode), (unsigned int)ilog2(end)));
+}
+
+/*
+ * Return: a new folio with @index in it, cached, locked, -EEXIST or -ENOMEM.
+ * With @zeroed it is valid, otherwise it is not uptodate.
+ */
 static struct folio *add_folio(struct address_space *mapping, pgoff_t index,
-			       unsigned int order)
+			       unsigned int order, bool zeroed)
 {
 	gfp_t gfp = mapping_gfp_mask(mapping) | __GFP_WRITE;
 	struct folio *folio;
@@ -72,14 +115,16 @@ static struct folio *add_folio(struct address_space *mapping, pgoff_t index,
 
 	if (order)
 		gfp |= __GFP_NORETRY | __GFP_NOWARN;
-	folio = filemap_alloc_folio(gfp, order, NULL);
+	folio = filemap_alloc_folio(zeroed ? gfp | __GFP_ZERO : gfp, order, NULL);
 	if (!folio)
 		return ERR_PTR(-ENOMEM);
-	err = filemap_add_folio(mapping, folio, index, gfp);
+	err = filemap_add_folio(mapping, folio, round_down(index, 1ul << order), gfp);
 	if (err) {
 		folio_put(folio);
 		return ERR_PTR(err);
 	}
+	if (zeroed)
+		folio_mark_uptodate(folio);
 	return folio;
 }
 
@@ -87,20 +132,35 @@ static struct folio *add_folio(struct address_space *mapping, pgoff_t index,
 static struct folio *get_folio(struct address_space *mapping, loff_t pos, size_t len)
 {
 	pgoff_t index = pos >> PAGE_SHIFT;
-	unsigned int order = offset_in_page(pos) ? 0 : write_order(mapping, index, len);
+	bool zeroed = false;
+	unsigned int order;
 	struct folio *folio;
 
+	folio = lock_cached(mapping, index);
+	if (folio)
+		return folio;
+	order = covered_order(mapping->host, pos, len);
+	if (order < APPEND_ORDER) {
+		unsigned int append = append_order(mapping->host, index);
+
+		zeroed = append > order;
+		order = max(order, append);
+	}
 	for (;;) {
-		folio = lock_cached(mapping, index);
-		if (folio)
-			return folio;
-		folio = add_folio(mapping, index, order);
+		folio = add_folio(mapping, index, order, zeroed);
 		if (!IS_ERR(folio))
 			return folio;
 		/* A smaller one has room where a larger would overlap others. */
-		if (!order && PTR_ERR(folio) != -EEXIST)
+		if (order) {
+			order = order == 2 ? 0 : order - 1;
+			zeroed = zeroed && order;
+			continue;
+		}
+		if (PTR_ERR(folio) != -EEXIST)
 			return folio;
-		order = 0;
+		folio = lock_cached(mapping, index);
+		if (folio)
+			return folio;
 	}
 }
 
@@ -160,7 +220,7 @@ static ssize_t write_folio(struct file *file, struct iov_iter *from, loff_t pos,
 		/* Under the folio lock: writeback clips by it. */
 		if (pos + copied > i_size_read(inode))
 			i_size_write(inode, pos + copied);
-		folio_mark_dirty(folio);
+		fusewb_blocks_dirty(folio, off, copied);
 	}
 	folio_unlock(folio);
 	folio_mark_accessed(folio);
@@ -203,24 +263,27 @@ static ssize_t write_cached(struct kiocb *iocb, struct iov_iter *from)
 	while (iov_iter_count(from)) {
 		size_t len = min(iov_iter_count(from),
 				 chunk - (size_t)(iocb->ki_pos & (chunk - 1)));
-		size_t absent;
 
 		if (fatal_signal_pending(current)) {
 			ret = -EINTR;
 			break;
 		}
-		/* The source may be a mapping of the very folio to be locked. */
-		absent = fault_in_iov_iter_readable(from, len);
-		if (absent == len) {
-			ret = -EFAULT;
-			break;
-		}
-		ret = write_folio(file, from, iocb->ki_pos, len - absent);
+		ret = write_folio(file, from, iocb->ki_pos, len);
 		if (ret < 0)
 			break;
-		/* Its source was reclaimed again: less has a better chance. */
-		if (!ret)
+		if (!ret) {
+			/*
+			 * Not all of the source was there. It may be a mapping
+			 * of the folio itself, which is not locked now.
+			 */
+			if (fault_in_iov_iter_readable(from, len) == len) {
+				ret = -EFAULT;
+				break;
+			}
+			/* If it is reclaimed again, less has a better chance. */
 			chunk = PAGE_SIZE;
+			continue;
+		}
 		iocb->ki_pos += ret;
 		written += ret;
 		balance_dirty_pages_ratelimited(file->f_mapping);
@@ -270,7 +333,7 @@ vm_fault_t fusewb_page_mkwrite(struct vm_fault *vmf)
 		ret = VM_FAULT_NOPAGE;
 		goto out;
 	}
-	folio_mark_dirty(folio);
+	fusewb_blocks_fault(folio, folio_page_idx(folio, vmf->page) << PAGE_SHIFT);
 out:
 	sb_end_pagefault(inode->i_sb);
 	return ret;

@@ -21,6 +21,7 @@
 #include <linux/writeback.h>
 
 #include "compat/compat.h"
+#include "blocks.h"
 #include "connection.h"
 #include "file.h"
 #include "inflight.h"
@@ -227,16 +228,19 @@ static bool claim(struct issue *is, struct folio *folio, loff_t pos, size_t len)
 	return true;
 }
 
-/* Under the folio's lock. Return: false if its bytes are in flight or held. */
-static bool join(struct issue *is, struct folio *folio, loff_t pos, size_t len)
+/*
+ * @len bytes at @off of a locked folio that was made clean. Return: false if
+ * they are in flight or held.
+ */
+static bool join(struct issue *is, struct folio *folio, size_t off, size_t len)
 {
 	struct fusewb_inode *fi = FUSEWB_I(is->inode);
-	size_t off = 0;
+	loff_t pos = folio_pos(folio);
 
-	if (!claim(is, folio, pos, len))
+	if (!claim(is, folio, pos + off, len))
 		return false;
-	folio_clear_dirty_for_io(folio);
 	is->last = folio_next_index(folio) - 1;
+	is->wbc->nr_to_write -= DIV_ROUND_UP(len, PAGE_SIZE);
 
 	while (len) {
 		size_t n = min(len, is->limit - is->req->payload_len);
@@ -259,7 +263,6 @@ static bool join(struct issue *is, struct folio *folio, loff_t pos, size_t len)
 			start(is, req, folio);
 		}
 	}
-	is->wbc->nr_to_write -= folio_nr_pages(folio);
 	return true;
 }
 
@@ -277,11 +280,50 @@ static void give_up(struct issue *is, struct folio *folio)
 
 enum outcome {
 	DONE,
+	MORE,		/* dirty pages follow that are not contiguous */
 	BUSY,		/* bytes in flight or held */
 };
 
+/*
+ * Issues the first dirty bytes of a locked folio from @from on, up to @end, and
+ * moves @from behind them.
+ */
+static enum outcome issue_blocks(struct issue *is, struct folio *folio, size_t *from,
+				 size_t end)
+{
+	loff_t pos = folio_pos(folio);
+	size_t len;
+
+	/* A look before anything is changed: this is what the flusher meets. */
+	len = fusewb_blocks_next(folio, from, end);
+	if (len && fusewb_inflight_overlaps(FUSEWB_I(is->inode), pos + *from,
+					    pos + *from + len - 1))
+		return BUSY;
+
+	/* Marks may come until it is clean, none goes before they are read. */
+	fusewb_blocks_clear(folio);
+	len = fusewb_blocks_next(folio, from, end);
+	if (len && !join(is, folio, *from, len)) {
+		folio_redirty_for_writepage(is->wbc, folio);
+		return BUSY;
+	}
+	if (len)
+		fusewb_blocks_clean(folio, *from, len);
+	*from += len;
+
+	if (fusewb_blocks_left(folio, end)) {
+		filemap_dirty_folio(is->mapping, folio);
+		return len && *from < end ? MORE : DONE;
+	}
+	/* What is marked behind the end of the file is none of it. */
+	if (end < folio_size(folio))
+		fusewb_blocks_clean(folio, round_up(end, PAGE_SIZE), folio_size(folio) - end);
+	return DONE;
+}
+
 /* Under the folio's lock. @again: it was BUSY before. */
-static enum outcome issue_locked(struct issue *is, struct folio *folio, bool again)
+static enum outcome issue_locked(struct issue *is, struct folio *folio, bool again,
+				 size_t *from)
 {
 	loff_t pos = folio_pos(folio);
 	loff_t size = i_size_read(is->inode);
@@ -306,7 +348,7 @@ static enum outcome issue_locked(struct issue *is, struct folio *folio, bool aga
 		give_up(is, folio);
 		return DONE;
 	}
-	return join(is, folio, pos, min_t(loff_t, folio_size(folio), size - pos)) ? DONE : BUSY;
+	return issue_blocks(is, folio, from, min_t(loff_t, folio_size(folio), size - pos));
 }
 
 static void skip(struct issue *is, struct folio *folio)
@@ -320,6 +362,7 @@ static int issue_folio(struct issue *is, struct folio *folio)
 	struct fusewb_inode *fi = FUSEWB_I(is->inode);
 	bool again = false;
 	enum outcome outcome;
+	size_t from = 0;
 	u64 first, last;
 	int err;
 
@@ -343,11 +386,13 @@ static int issue_folio(struct issue *is, struct folio *folio)
 		}
 		first = folio_pos(folio);
 		last = first + folio_size(folio) - 1;
-		outcome = issue_locked(is, folio, again);
+		outcome = issue_locked(is, folio, again, &from);
 		folio_unlock(folio);
 
 		if (outcome == DONE)
 			return 0;
+		if (outcome == MORE)
+			continue;
 		if (!is->wait) {
 			skip(is, folio);
 			atomic64_inc(&is->conn->counters.skipped);
