@@ -46,6 +46,16 @@ static void give_back_created(struct fusewb_conn *conn, const struct fuse_entry_
 	fusewb_req_queue(req);
 }
 
+/* As ->open() of a file that has its handle: what it sets, direct I/O relies on. */
+static int open_created(struct inode *inode, struct file *file)
+{
+	int err = generic_file_open(inode, file);
+
+	if (!err)
+		fusewb_finish_open(inode, file);
+	return err;
+}
+
 /* CREATE or TMPFILE, which is made without a name. */
 static int create_open(struct inode *dir, struct dentry *dentry, struct file *file, u32 flags,
 		       umode_t mode, u32 opcode)
@@ -100,12 +110,12 @@ static int create_open(struct inode *dir, struct dentry *dentry, struct file *fi
 	fusewb_handle_opened(handle, inode, &open, in.flags);
 	d_instantiate(dentry, inode);
 	fusewb_entry_set_valid(dentry, &entry);
-	err = finish_open(file, dentry, generic_file_open);
-	if (err)
-		goto out_put;
 	file->private_data = handle;
-	fusewb_finish_open(inode, file);
-	return 0;
+	err = finish_open(file, dentry, open_created);
+	/* A file that was opened before it failed is released like any other. */
+	if (err && !(file->f_mode & FMODE_OPENED))
+		goto out_put;
+	return err;
 
 out_put:
 	fusewb_handle_put(handle);

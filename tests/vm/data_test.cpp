@@ -299,6 +299,16 @@ GUEST_TEST_P(Data, DirectIoAndTheCacheAgree) {
     EXPECT_EQ(difference(model, server.content("f")), "");
 }
 
+GUEST_TEST_P(Data, FilesCanBeCreatedForDirectIo) {
+    RawServer server({.writeback = param.writeback, .mount_options = options_for(param)});
+    Fd direct(server.mnt("f"), O_RDWR | O_CREAT | O_DIRECT);
+    Aligned buffer(8192);
+    std::string model = pattern(buffer.length, 1);
+    std::memcpy(buffer.bytes, model.data(), model.size());
+    ASSERT_EQ(pwrite(direct, buffer.bytes, buffer.length, 0), 8192);
+    EXPECT_EQ(difference(model, server.content("f")), "");
+}
+
 GUEST_TEST_P(Data, SendfileAndSpliceCarryTheData) {
     Passthrough server(server_for(param));
     std::string model = pattern(500000, 1);
