@@ -78,3 +78,12 @@ int fusewb_bad_answer(struct fusewb_conn *conn, u32 opcode, const char *what)
 			fusewb_op_name(opcode), what);
 	return -EIO;
 }
+
+int fusewb_bad_notification(struct fusewb_conn *conn, int code)
+{
+	atomic64_inc(&conn->counters.malformed);
+	if (__ratelimit(&conn->malformed_limit))
+		pr_warn("connection %llu: the server sent a malformed or unknown notification %d\n",
+			conn->id, code);
+	return -EINVAL;
+}

@@ -18,4 +18,7 @@ const char *fusewb_op_name(u32 opcode);
  */
 int fusewb_bad_answer(struct fusewb_conn *conn, u32 opcode, const char *what);
 
+/** fusewb_bad_notification() - the same for what came unasked. Return: -EINVAL. */
+int fusewb_bad_notification(struct fusewb_conn *conn, int code);
+
 #endif

@@ -53,6 +53,8 @@ struct fusewb_conn *fusewb_conn_alloc(const struct fusewb_mount_opts *opts,
 	conn->max_read = PAGE_SIZE;
 	/* The version that an answer to the first request can have. */
 	atomic64_set(&conn->attr_version, 1);
+	init_rwsem(&conn->sb_lock);
+	xa_init_flags(&conn->polled, XA_FLAGS_ALLOC1);
 	ratelimit_state_init(&conn->malformed_limit, DEFAULT_RATELIMIT_INTERVAL,
 			     DEFAULT_RATELIMIT_BURST);
 	return conn;

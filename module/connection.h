@@ -14,9 +14,11 @@
 #include <linux/list.h>
 #include <linux/mempool.h>
 #include <linux/ratelimit.h>
+#include <linux/rwsem.h>
 #include <linux/spinlock.h>
 #include <linux/uidgid.h>
 #include <linux/wait.h>
+#include <linux/xarray.h>
 #include <linux/fuse.h>
 #include <linux/fusewb.h>
 
@@ -89,6 +91,7 @@ struct fusewb_conn {
 
 	/* The file system; NULL before the mount and once kill_sb has begun. */
 	struct super_block *sb;
+	struct rw_semaphore sb_lock;	/* read: a notification uses sb */
 
 	struct fusewb_mount_opts opts;
 	char subtype[256];		/* empty: none */
@@ -119,6 +122,12 @@ struct fusewb_conn {
 	 * opcode (opcodes up to 63). Set by fusewb_conn_set_nosys().
 	 */
 	unsigned long nosys[BITS_TO_LONGS(64)];
+
+	atomic_long_t epoch;		/* names of earlier ones are asked for
+					 * again
+					 */
+	struct xarray polled;		/* handles that were polled; poll.c */
+	u32 next_polled;
 
 	atomic64_t attr_version;	/* see struct fusewb_inode */
 

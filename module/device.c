@@ -29,6 +29,7 @@
 #include "answer.h"
 #include "connection.h"
 #include "device.h"
+#include "notify.h"
 #include "queue.h"
 #include "request.h"
 
@@ -117,6 +118,10 @@ static void hand_over(struct fusewb_dev *dev, struct fusewb_req *req)
 
 	if (req->payload_in)
 		fusewb_req_drop_payload(req);
+	if (req->no_answer) {
+		fusewb_req_end(req, 0);
+		return;
+	}
 
 	fusewb_req_get(req);
 	spin_lock(&dev->lock);
@@ -386,11 +391,14 @@ static ssize_t dev_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	if (copy_from_iter(&out, sizeof(out), from) != sizeof(out))
 		return -EFAULT;
 	len = total - sizeof(out);
-	/* Errors end at 511: what is above is the kernel's own. */
-	if (out.len != total || out.error > 0 || out.error <= -512)
+	if (out.len != total)
 		return -EINVAL;
-	/* A notification: none of them is negotiated. */
-	if (!out.unique)
+	if (!out.unique) {
+		err = fusewb_notify(conn, out.error, from);
+		return err ?: total;
+	}
+	/* Errors end at 511: what is above is the kernel's own. */
+	if (out.error > 0 || out.error <= -512)
 		return -EINVAL;
 	if (out.unique & INTERRUPT_BIT) {
 		err = answer_interrupt(dev, out.unique & ~INTERRUPT_BIT, out.error);

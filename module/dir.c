@@ -23,12 +23,19 @@
 
 /*
  * Until when a name may be used is in d_time, in jiffies, 0 for not at all. A
- * name that may be used for ever says so for a very long time.
+ * name that may be used for ever says so for a very long time. In d_fsdata is
+ * the epoch of the connection that it is of.
  */
+static void *epoch(const struct dentry *dentry)
+{
+	return (void *)atomic_long_read(&fusewb_sb_conn(dentry->d_sb)->epoch);
+}
+
 static void set_valid_for(struct dentry *dentry, u64 sec, u32 nsec)
 {
 	u64 until = fusewb_valid_until(sec, nsec);
 
+	WRITE_ONCE(dentry->d_fsdata, epoch(dentry));
 	WRITE_ONCE(dentry->d_time, (unsigned long)until);
 }
 
@@ -41,12 +48,23 @@ static bool still_valid(const struct dentry *dentry)
 {
 	unsigned long until = READ_ONCE(dentry->d_time);
 
-	return until && time_before(jiffies, until);
+	return until && time_before(jiffies, until) &&
+	       READ_ONCE(dentry->d_fsdata) == epoch(dentry);
 }
 
 void fusewb_entry_set_valid(struct dentry *dentry, const struct fuse_entry_out *out)
 {
 	set_valid_for(dentry, out->entry_valid, out->entry_valid_nsec);
+}
+
+void fusewb_entry_set_valid_since(struct dentry *dentry, const struct fuse_entry_out *out,
+				  struct inode *dir, u64 names)
+{
+	fusewb_entry_set_valid(dentry, out);
+	/* Orders it before the look at the version: see notify.c. */
+	smp_mb();
+	if (fusewb_dir_names(dir) != names)
+		fusewb_entry_ask_next_time(dentry);
 }
 
 int fusewb_dir_lock(struct inode *dir)
@@ -104,7 +122,7 @@ struct dentry *fusewb_lookup(struct inode *dir, struct dentry *dentry, unsigned 
 	struct fuse_entry_out out;
 	struct inode *inode = NULL;
 	struct dentry *alias;
-	u64 version;
+	u64 version, names;
 	int err;
 
 	if (dentry->d_name.len > FUSEWB_NAME_MAX)
@@ -114,6 +132,7 @@ struct dentry *fusewb_lookup(struct inode *dir, struct dentry *dentry, unsigned 
 	if (err)
 		return ERR_PTR(err);
 	version = fusewb_attr_version(fusewb_inode_conn(dir));
+	names = fusewb_dir_names(dir);
 	err = ask_name(dir, &dentry->d_name, &out);
 	fusewb_dir_unlock(dir);
 	if (err && err != -ENOENT)
@@ -129,7 +148,7 @@ struct dentry *fusewb_lookup(struct inode *dir, struct dentry *dentry, unsigned 
 	}
 	alias = d_splice_alias(inode, dentry);
 	if (!IS_ERR(alias))
-		fusewb_entry_set_valid(alias ?: dentry, &out);
+		fusewb_entry_set_valid_since(alias ?: dentry, &out, dir, names);
 	return alias;
 }
 
@@ -143,7 +162,7 @@ static int revalidate(struct inode *dir, const struct qstr *name, struct dentry 
 {
 	struct fuse_entry_out out;
 	struct inode *inode;
-	u64 version;
+	u64 version, names;
 	int err;
 
 	if (still_valid(dentry) &&
@@ -156,6 +175,7 @@ static int revalidate(struct inode *dir, const struct qstr *name, struct dentry 
 		return 0;
 
 	version = fusewb_attr_version(fusewb_inode_conn(inode));
+	names = fusewb_dir_names(dir);
 	err = ask_name(dir, name, &out);
 	if (err)
 		return err == -ENOENT || err == -ESTALE ? 0 : err;
@@ -167,7 +187,7 @@ static int revalidate(struct inode *dir, const struct qstr *name, struct dentry 
 		return 0;
 	}
 	fusewb_entry_refresh(inode, &out, version);
-	fusewb_entry_set_valid(dentry, &out);
+	fusewb_entry_set_valid_since(dentry, &out, dir, names);
 	WRITE_ONCE(FUSEWB_I(dir)->lookups_follow, true);
 	return 1;
 }
@@ -314,8 +334,7 @@ static int make_link(struct dentry *old, struct inode *dir, struct dentry *dentr
 	return err;
 }
 
-/* One name less; how many are left, the server says when it is asked. */
-static void entry_removed(struct dentry *dentry)
+void fusewb_entry_gone(struct dentry *dentry)
 {
 	struct inode *inode = d_inode(dentry);
 	struct fusewb_inode *fi = FUSEWB_I(inode);
@@ -344,7 +363,7 @@ static int remove_name(struct inode *dir, struct dentry *dentry, u32 opcode)
 
 	if (!err) {
 		fusewb_dir_changed(dir);
-		entry_removed(dentry);
+		fusewb_entry_gone(dentry);
 	} else if (err == -EINTR || err == -ENOENT) {
 		fusewb_dir_changed(dir);
 		fusewb_invalidate_attr(d_inode(dentry));
@@ -424,7 +443,7 @@ static int do_rename(struct mnt_idmap *idmap, struct inode *dir, struct dentry *
 	if (flags & RENAME_EXCHANGE)
 		entry_moved(newdentry);
 	else if (d_really_is_positive(newdentry))
-		entry_removed(newdentry);
+		fusewb_entry_gone(newdentry);
 	return 0;
 }
 

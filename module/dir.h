@@ -4,12 +4,35 @@
 #define FUSEWB_DIR_H
 
 #include <linux/fs.h>
+#include <linux/fuse.h>
+
+#include "inode.h"
 
 /** fusewb_dir_changed() - names in it did, or may have. */
 void fusewb_dir_changed(struct inode *dir);
 
 /** fusewb_entry_ask_next_time() - what the name means is no longer known. */
 void fusewb_entry_ask_next_time(struct dentry *dentry);
+
+/** fusewb_dir_names() - the version of its names, which fusewb_dir_changed()
+ * moves.
+ */
+static inline u64 fusewb_dir_names(const struct inode *dir)
+{
+	return atomic64_read(&FUSEWB_I(dir)->dir_version);
+}
+
+/** fusewb_entry_set_valid_since() - as fusewb_entry_set_valid(), unless names
+ * changed since the answer was asked for
+ * @names: fusewb_dir_names() then
+ */
+void fusewb_entry_set_valid_since(struct dentry *dentry, const struct fuse_entry_out *out,
+				  struct inode *dir, u64 names);
+
+/** fusewb_entry_gone() - one name less; how many are left, the server says when
+ * it is asked.
+ */
+void fusewb_entry_gone(struct dentry *dentry);
 
 /** fusewb_new_mode() - of something new: a server of FUSE_DONT_MASK applies the
  * umask itself.

@@ -22,7 +22,9 @@
 #include "file.h"
 #include "inflight.h"
 #include "inode.h"
+#include "ioctl.h"
 #include "lock.h"
+#include "poll.h"
 #include "range.h"
 #include "request.h"
 
@@ -334,6 +336,9 @@ const struct file_operations fusewb_file_fops = {
 	.flush		= fusewb_flush,
 	.release	= fusewb_release_common,
 	.fsync		= fusewb_fsync,
+	.poll		= fusewb_poll,
+	.unlocked_ioctl	= fusewb_ioctl,
+	.compat_ioctl	= fusewb_compat_ioctl,
 	.lock		= fusewb_lock,
 	.flock		= fusewb_flock,
 	.setlease	= generic_setlease,

@@ -9,6 +9,7 @@
 #include <linux/fuse.h>
 #include <linux/kref.h>
 #include <linux/list.h>
+#include <linux/wait.h>
 
 struct fusewb_req;
 
@@ -30,6 +31,8 @@ struct fusewb_handle {
 	u64 flock_owner;		/* that flock(2) gave locks of the
 					 * server, 0: none; lock.c
 					 */
+	u32 polled;			/* the server's number for it, 0: none */
+	wait_queue_head_t poll_wait;
 	bool ofd_locks;			/* so did fcntl(2), to the open file */
 	struct list_head link;		/* fi->write_handles, by fi->lock */
 	bool parked;			/* fi->lock: the list owns the file's

@@ -22,6 +22,7 @@
 #include "connection.h"
 #include "file.h"
 #include "inode.h"
+#include "poll.h"
 #include "request.h"
 
 static LLIST_HEAD(inodes_to_put);
@@ -74,6 +75,7 @@ struct fusewb_handle *fusewb_handle_alloc(struct fusewb_conn *conn, bool dir)
 	}
 	kref_init(&h->ref);
 	INIT_LIST_HEAD(&h->link);
+	init_waitqueue_head(&h->poll_wait);
 	h->dir = dir;
 	return h;
 }
@@ -114,6 +116,7 @@ static void release_handle(struct kref *ref)
 	struct fuse_release_in *in = req->in_args;
 
 	WARN_ON_ONCE(!list_empty(&h->link));
+	fusewb_poll_forget(req->conn, h);
 	if (!h->opened) {
 		fusewb_req_put(req);
 		free_handle(h);

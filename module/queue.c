@@ -47,8 +47,10 @@ int fusewb_queue_add(struct fusewb_conn *conn, struct fusewb_req *req)
 		return -ENOTCONN;
 	}
 	/* The lowest bit marks the interrupt of a request. */
-	q->next_unique += 2;
-	req->in.unique = q->next_unique;
+	if (!req->no_answer) {
+		q->next_unique += 2;
+		req->in.unique = q->next_unique;
+	}
 	WRITE_ONCE(req->state, FUSEWB_REQ_QUEUED);
 	list_add_tail(&req->link, req->background ? &q->background : &q->pending);
 	spin_unlock(&q->lock);

@@ -10,8 +10,10 @@
 
 #include "compat/compat.h"
 #include "connection.h"
+#include "dir.h"
 #include "file.h"
 #include "inode.h"
+#include "ioctl.h"
 #include "request.h"
 
 /* Bytes of answer to ask for: some hundred names. */
@@ -73,7 +75,7 @@ static void forget_entry(struct fusewb_conn *conn, const struct fuse_entry_out *
  * locked for reading at least. The lookup is used up, also on failure.
  */
 static void link_entry(struct dentry *parent, const struct fuse_entry_out *entry,
-		       const struct fuse_dirent *dirent, u64 version)
+		       const struct fuse_dirent *dirent, u64 version, u64 names)
 {
 	struct qstr name = QSTR_INIT(dirent->name, dirent->namelen);
 	struct super_block *sb = parent->d_sb;
@@ -97,7 +99,7 @@ static void link_entry(struct dentry *parent, const struct fuse_entry_out *entry
 		inode = d_inode(dentry);
 		if (inode && fusewb_entry_same(inode, entry)) {
 			fusewb_entry_refresh(inode, entry, version);
-			fusewb_entry_set_valid(dentry, entry);
+			fusewb_entry_set_valid_since(dentry, entry, d_inode(parent), names);
 			dput(dentry);
 			return;
 		}
@@ -109,7 +111,8 @@ static void link_entry(struct dentry *parent, const struct fuse_entry_out *entry
 	alias = d_splice_alias(inode, dentry);
 	d_lookup_done(dentry);
 	if (!IS_ERR(alias))
-		fusewb_entry_set_valid(alias ?: dentry, entry);
+		fusewb_entry_set_valid_since(alias ?: dentry, entry, d_inode(parent),
+					     names);
 	if (!IS_ERR_OR_NULL(alias))
 		dput(alias);
 	dput(dentry);
@@ -128,7 +131,7 @@ static void forget_answer(struct fusewb_req *req)
 
 /* Return: 0, or -EIO for an answer with a name that cannot be. */
 static int emit_answer(struct file *file, struct dir_context *ctx, struct fusewb_req *req,
-		       bool plus, u64 version)
+		       bool plus, u64 version, u64 names)
 {
 	struct cursor c = { req->out_args, req->out_args_len };
 	const struct fuse_entry_out *entry = NULL;
@@ -156,7 +159,7 @@ static int emit_answer(struct file *file, struct dir_context *ctx, struct fusewb
 		if (!err && dot_or_dotdot(dirent))
 			continue;
 		if (!err && fusewb_entry_valid(entry))
-			link_entry(file->f_path.dentry, entry, dirent, version);
+			link_entry(file->f_path.dentry, entry, dirent, version, names);
 		else
 			forget_entry(req->conn, entry);
 	}
@@ -200,7 +203,7 @@ static int ask_and_emit(struct inode *dir, struct file *file, struct dir_context
 		.nr_out = 1,
 		.out_var = true,
 	};
-	u64 version = fusewb_attr_version(conn);
+	u64 version = fusewb_attr_version(conn), names = fusewb_dir_names(dir);
 	struct fusewb_req *req;
 	int err;
 
@@ -211,7 +214,7 @@ static int ask_and_emit(struct inode *dir, struct file *file, struct dir_context
 		req->orphan = forget_answer;
 	err = fusewb_req_call(req);
 	if (!err)
-		err = emit_answer(file, ctx, req, plus, version);
+		err = emit_answer(file, ctx, req, plus, version, names);
 	fusewb_req_put(req);
 	return err;
 }
@@ -251,4 +254,6 @@ const struct file_operations fusewb_dir_fops = {
 	.iterate_shared = iterate,
 	.llseek = generic_file_llseek,
 	.fsync = fsync,
+	.unlocked_ioctl = fusewb_dir_ioctl,
+	.compat_ioctl = fusewb_dir_compat_ioctl,
 };

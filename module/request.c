@@ -400,6 +400,7 @@ int fusewb_call(struct fusewb_conn *conn, struct fusewb_args *args)
 	if (!err) {
 		p = req->out_args;
 		left = req->out_args_len;
+		args->out_total = left;
 		for (i = 0; i < args->nr_out; i++) {
 			size_t n = min_t(size_t, left, args->out[i].len);
 

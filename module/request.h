@@ -91,6 +91,9 @@ struct fusewb_req {
 	struct fusewb_conn *conn;	/* a reference */
 	enum fusewb_req_state state;
 	bool background;		/* nobody waits: conn->queue.background */
+	bool no_answer;			/* NOTIFY_REPLY: done when it was read,
+					 * and in.unique is the server's
+					 */
 	bool spans_pooled;		/* spans came from the reserve */
 	bool left;			/* the waiter's own: it left, the server
 					 * has the request and @orphan follows
@@ -182,6 +185,7 @@ struct fusewb_args {
 	unsigned int nr_out;
 	bool out_var;		/* the last out may be shorter: see @out_len */
 	u32 out_len;		/* bytes received in the last out */
+	u32 out_total;		/* bytes received in all of them */
 	bool nocreds;		/* uid, gid, pid 0: the kernel itself asks */
 };
 

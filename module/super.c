@@ -553,7 +553,9 @@ static void kill_sb(struct super_block *sb)
 		settle(sb, conn);
 	else
 		fusewb_conn_abort(conn);
+	down_write(&conn->sb_lock);
 	conn->sb = NULL;
+	up_write(&conn->sb_lock);
 	fusewb_conn_close(conn);
 	kill_anon_super(sb);
 	if (registered)

@@ -175,6 +175,11 @@ int RawServer::answer_error(const Request &request, int error) {
     return send(bytes_of(header));
 }
 
+int RawServer::notify(std::int32_t code, std::string_view body) {
+    fuse_out_header header{static_cast<std::uint32_t>(sizeof(header) + body.size()), code, 0};
+    return send(std::string(bytes_of(header)).append(body));
+}
+
 void RawServer::set_content(const std::string &name, std::string content) {
     std::lock_guard lock(mutex_);
     auto [found, fresh] = names_.try_emplace(name, next_id_);
@@ -187,6 +192,11 @@ std::string RawServer::content(const std::string &name) {
     std::lock_guard lock(mutex_);
     auto found = names_.find(name);
     return found == names_.end() ? std::string() : nodes_[found->second].data;
+}
+
+std::uint64_t RawServer::node_of(const std::string &name) {
+    std::lock_guard lock(mutex_);
+    return names_.at(name);
 }
 
 std::set<std::string> RawServer::names() {

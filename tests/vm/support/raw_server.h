@@ -81,12 +81,15 @@ public:
     // Return: 0 or errno of writing the answer to the device.
     int answer(const Request &request, std::string_view body);
     int answer_error(const Request &request, int error);
+    // Return: 0 or errno of the kernel for a notification (FUSE_NOTIFY_*).
+    int notify(std::int32_t code, std::string_view body);
     // Bytes as they are.
     int send(std::string_view bytes);
 
     void set_content(const std::string &name, std::string content);
     std::string content(const std::string &name);
     std::set<std::string> names();
+    std::uint64_t node_of(const std::string &name);
 
     // WRITEs that arrived while another one over some of the same bytes had no answer yet.
     std::vector<std::string> overlaps();

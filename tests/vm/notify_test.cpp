@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What a server says without being asked: names, attributes and data that changed on its side,
+// files that became ready; and what it is asked for by ioctl(2) and poll(2).
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/inotify.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "support/files.h"
+#include "support/guest_test.h"
+#include "support/protocol.h"
+#include "support/raw_server.h"
+#include "support/task.h"
+
+using namespace fusewb::test;
+
+namespace {
+
+off_t size_of(const std::filesystem::path &path) {
+    struct stat st;
+    return stat(path.c_str(), &st) ? -errno : st.st_size;
+}
+
+std::string entry_of(const std::string &name, std::uint32_t flags = 0,
+                     std::uint64_t parent = FUSE_ROOT_ID) {
+    struct {
+        std::uint64_t parent;
+        std::uint32_t length;
+        std::uint32_t flags;
+    } out{parent, static_cast<std::uint32_t>(name.size()), flags};
+    return std::string(bytes_of(out)) + name + '\0';
+}
+
+std::string deletion_of(const std::string &name, std::uint64_t child) {
+    fuse_notify_delete_out out{FUSE_ROOT_ID, child, static_cast<std::uint32_t>(name.size()), 0};
+    return std::string(bytes_of(out)) + name + '\0';
+}
+
+int invalidate(RawServer &server, const std::string &name, std::int64_t offset,
+               std::int64_t length) {
+    fuse_notify_inval_inode_out out{server.node_of(name), offset, length};
+    return server.notify(FUSE_NOTIFY_INVAL_INODE, bytes_of(out));
+}
+
+int store(RawServer &server, std::uint64_t node, std::uint64_t offset, const std::string &data) {
+    fuse_notify_store_out out{node, offset, static_cast<std::uint32_t>(data.size()), 0};
+    return server.notify(FUSE_NOTIFY_STORE, std::string(bytes_of(out)) + data);
+}
+
+} // namespace
+
+GUEST_TEST(Notify, InvalidatedInodesAreAskedForAgain) {
+    needs_fusewb();
+    RawServer server({.writeback = false});
+    server.set_content("f", "before");
+    EXPECT_EQ(read_file(server.mnt("f")), "before");
+    server.set_content("f", "after it");
+    EXPECT_EQ(size_of(server.mnt("f")), 6) << "the attributes were to be valid for an hour";
+    EXPECT_EQ(invalidate(server, "f", -1, 0), 0);
+    EXPECT_EQ(size_of(server.mnt("f")), 8);
+    // The same size, so that only the data tell.
+    Fd file(server.mnt("f"), O_RDONLY);
+    EXPECT_EQ(pread_all(file, 100, 0), "after it");
+    server.set_content("f", "AFTER IT");
+    EXPECT_EQ(pread_all(file, 100, 0), "after it");
+    EXPECT_EQ(invalidate(server, "f", 0, 0), 0);
+    EXPECT_EQ(pread_all(file, 100, 0), "AFTER IT");
+    fuse_notify_inval_inode_out absent{4711, 0, 0};
+    EXPECT_EQ(server.notify(FUSE_NOTIFY_INVAL_INODE, bytes_of(absent)), ENOENT);
+}
+
+GUEST_TEST(Notify, InvalidationKeepsWhatWasWrittenHere) {
+    needs_fusewb();
+    RawServer server;
+    Fd file(server.mnt("f"), O_RDWR | O_CREAT);
+    std::string data = pattern(100000, 1);
+    pwrite_all(file, data, 0);
+    EXPECT_EQ(invalidate(server, "f", 0, 0), 0);
+    EXPECT_EQ(difference(data, pread_all(file, data.size(), 0)), "");
+    ASSERT_EQ(fsync(file), 0);
+    EXPECT_EQ(difference(data, server.content("f")), "");
+}
+
+GUEST_TEST(Notify, InvalidatedAndExpiredNamesAreLookedUpAgain) {
+    needs_fusewb();
+    RawServer server;
+    server.set_content("f", "content");
+    EXPECT_EQ(size_of(server.mnt("f")), 7);
+    EXPECT_EQ(size_of(server.mnt("f")), 7);
+    EXPECT_EQ(server.seen(FUSE_LOOKUP), 1u);
+    Fd file(server.mnt("f"), O_RDONLY);
+    for (auto flags : {0u, unsigned(FUSE_EXPIRE_ONLY)}) {
+        std::size_t before = server.seen(FUSE_LOOKUP);
+        EXPECT_EQ(server.notify(FUSE_NOTIFY_INVAL_ENTRY, entry_of("f", flags)), 0) << flags;
+        EXPECT_EQ(size_of(server.mnt("f")), 7);
+        EXPECT_EQ(server.seen(FUSE_LOOKUP), before + 1) << flags;
+    }
+    EXPECT_EQ(pread_all(file, 100, 0), "content") << "an open file lives on";
+    EXPECT_EQ(server.notify(FUSE_NOTIFY_INVAL_ENTRY, entry_of("absent")), ENOENT);
+    EXPECT_EQ(server.notify(FUSE_NOTIFY_INVAL_ENTRY, entry_of("f", 0, 4711)), ENOENT);
+    EXPECT_EQ(server.notify(FUSE_NOTIFY_INVAL_ENTRY, entry_of("f", 0, server.node_of("f"))),
+              ENOTDIR);
+    // All of them at once.
+    std::size_t before = server.seen(FUSE_LOOKUP);
+    EXPECT_EQ(server.notify(protocol::notify_inc_epoch, {}), 0);
+    EXPECT_EQ(size_of(server.mnt("f")), 7);
+    EXPECT_EQ(server.seen(FUSE_LOOKUP), before + 1);
+}
+
+GUEST_TEST(Notify, ANameThatWasInvalidatedDuringItsLookupIsLookedUpAgain) {
+    needs_fusewb();
+    RawServer server;
+    server.set_content("f", "content");
+    server.on(FUSE_LOOKUP, [&](const Request &request) {
+        // In the server's one thread, while a LOOKUP of the directory is under way.
+        server.notify(FUSE_NOTIFY_INVAL_ENTRY, entry_of("f"));
+        server.carry_out(request);
+        return true;
+    });
+    EXPECT_EQ(size_of(server.mnt("f")), 7);
+    server.on(FUSE_LOOKUP, [](const Request &) { return false; });
+    EXPECT_EQ(size_of(server.mnt("f")), 7);
+    EXPECT_EQ(server.seen(FUSE_LOOKUP), 2u);
+}
+
+GUEST_TEST(Notify, DeletedNamesAreGoneAndWatchersHearOfIt) {
+    needs_fusewb();
+    RawServer server;
+    server.set_content("f", "content");
+    ASSERT_EQ(size_of(server.mnt("f")), 7);
+    Fd watch(inotify_init1(IN_NONBLOCK));
+    ASSERT_GE(inotify_add_watch(watch, server.mnt().c_str(), IN_DELETE), 0);
+    std::uint64_t node = server.node_of("f");
+    EXPECT_EQ(server.notify(FUSE_NOTIFY_DELETE, deletion_of("f", node + 5)), ENOENT);
+    EXPECT_EQ(unlink(server.mnt("absent").c_str()), -1);
+    EXPECT_EQ(server.notify(FUSE_NOTIFY_DELETE, deletion_of("f", node)), 0);
+    char event[4096];
+    EXPECT_GT(read(watch, event, sizeof(event)), 0) << "no event";
+    std::size_t before = server.seen(FUSE_LOOKUP);
+    EXPECT_EQ(size_of(server.mnt("f")), 7) << "the server has it again";
+    EXPECT_EQ(server.seen(FUSE_LOOKUP), before + 1);
+}
+
+GUEST_TEST(Notify, StoredDataIsReadWithoutAskingAndRetrievedAgain) {
+    needs_fusewb();
+    RawServer server({.writeback = false, .open_flags = FOPEN_KEEP_CACHE});
+    std::string data = pattern(20000, 1);
+    server.set_content("f", std::string(20000, 'x'));
+    Fd file(server.mnt("f"), O_RDWR);
+    std::uint64_t node = server.node_of("f");
+    EXPECT_EQ(store(server, node, 0, data), 0);
+    EXPECT_EQ(difference(data, pread_all(file, data.size(), 0)), "");
+    EXPECT_EQ(server.seen(FUSE_READ), 0u);
+    EXPECT_EQ(store(server, node, 5000, "stored"), 0);
+    data.replace(5000, 6, "stored");
+    EXPECT_EQ(difference(data, pread_all(file, data.size(), 0)), "");
+    // The file grows.
+    EXPECT_EQ(store(server, node, 20000, "more"), 0);
+    EXPECT_EQ(store(server, 4711, 0, data), ENOENT);
+    EXPECT_EQ(store(server, node, UINT64_MAX - 10, data), EINVAL);
+    EXPECT_EQ(store(server, FUSE_ROOT_ID, 0, data), EINVAL);
+
+    std::string retrieved;
+    std::atomic<bool> came = false;
+    server.on(FUSE_NOTIFY_REPLY, [&](const Request &request) {
+        auto in = request.as<fuse_notify_retrieve_in>();
+        EXPECT_EQ(request.header.unique, 4242u);
+        EXPECT_EQ(in.offset, 4000u);
+        EXPECT_EQ(request.body.size(), sizeof(in) + in.size);
+        retrieved = request.body.substr(sizeof(in));
+        came = true;
+        return true;
+    });
+    fuse_notify_retrieve_out ask{4242, node, 4000, 6000, 0};
+    EXPECT_EQ(server.notify(FUSE_NOTIFY_RETRIEVE, bytes_of(ask)), 0);
+    ASSERT_TRUE(wait_until(10s, [&] { return came.load(); }));
+    EXPECT_EQ(difference(data.substr(4000, 6000), retrieved), "");
+}
+
+GUEST_TEST(Notify, StoredDataDoesNotReplaceWhatWasWrittenHere) {
+    needs_fusewb();
+    RawServer server;
+    Fd file(server.mnt("f"), O_RDWR | O_CREAT);
+    std::string data = pattern(20000, 1);
+    pwrite_all(file, data, 0);
+    EXPECT_EQ(store(server, server.node_of("f"), 0, std::string(8192, 'x')), 0);
+    EXPECT_EQ(difference(data, pread_all(file, data.size(), 0)), "");
+    server.hold(FUSE_WRITE);
+    sync_file_range(file, 0, 0, SYNC_FILE_RANGE_WRITE);
+    ASSERT_TRUE(server.wait_held(FUSE_WRITE, 1));
+    EXPECT_EQ(store(server, server.node_of("f"), 0, std::string(8192, 'x')), 0);
+    server.release(FUSE_WRITE);
+    ASSERT_EQ(fsync(file), 0);
+    EXPECT_EQ(difference(data, pread_all(file, data.size(), 0)), "");
+    EXPECT_EQ(difference(data, server.content("f")), "");
+}
+
+GUEST_TEST(Notify, PrunedInodesAreForgottenUnlessInUse) {
+    needs_fusewb();
+    RawServer server;
+    server.set_content("idle", "1");
+    server.set_content("open", "2");
+    ASSERT_EQ(size_of(server.mnt("idle")), 1);
+    Fd file(server.mnt("open"), O_RDONLY);
+    std::atomic<unsigned> forgotten = 0;
+    auto count = [&](const Request &) {
+        forgotten++;
+        return true;
+    };
+    server.on(FUSE_FORGET, count);
+    server.on(FUSE_BATCH_FORGET, count);
+    struct {
+        std::uint32_t count;
+        std::uint32_t padding;
+        std::uint64_t spare;
+        std::uint64_t nodes[3];
+    } out{3, 0, 0, {server.node_of("idle"), server.node_of("open"), 4711}};
+    EXPECT_EQ(server.notify(protocol::notify_prune, bytes_of(out)), 0);
+    EXPECT_TRUE(wait_until(10s, [&] { return forgotten > 0; }));
+    EXPECT_EQ(pread_all(file, 10, 0), "2");
+    out.count = 4;
+    EXPECT_EQ(server.notify(protocol::notify_prune, bytes_of(out)), EINVAL);
+}
+
+GUEST_TEST(Notify, MalformedNotificationsAreRefusedAndCounted) {
+    needs_fusewb();
+    RawServer server;
+    server.set_content("f", "content");
+    ASSERT_EQ(size_of(server.mnt("f")), 7);
+    std::uint64_t before = server.connection()[FUSEWB_A_COUNTER_MALFORMED];
+    unsigned sent = 0;
+    auto refused = [&](std::int32_t code, const std::string &body) {
+        sent++;
+        EXPECT_EQ(server.notify(code, body), EINVAL) << code << " " << body.size();
+    };
+    for (std::int32_t code : {0, -1, 10, 77, INT32_MAX, INT32_MIN})
+        refused(code, {});
+    for (std::int32_t code = FUSE_NOTIFY_POLL; code <= FUSE_NOTIFY_DELETE; code++)
+        for (std::size_t size : {0u, 1u, 7u})
+            refused(code, std::string(size, '\1'));
+    refused(FUSE_NOTIFY_INVAL_ENTRY, entry_of(""));
+    refused(FUSE_NOTIFY_INVAL_ENTRY, entry_of(std::string(1025, 'n')));
+    refused(FUSE_NOTIFY_INVAL_ENTRY, entry_of(std::string("a\0b", 3)));
+    refused(FUSE_NOTIFY_INVAL_ENTRY, entry_of("f") + "more");
+    refused(FUSE_NOTIFY_INVAL_ENTRY, entry_of("f").substr(0, 17));
+    refused(protocol::notify_inc_epoch, "x");
+    EXPECT_EQ(server.connection()[FUSEWB_A_COUNTER_MALFORMED], before + sent);
+    EXPECT_EQ(size_of(server.mnt("f")), 7);
+}
+
+GUEST_TEST(Poll, TheServerSaysWhatIsReadyAndWhenThatChanges) {
+    needs_fusewb();
+    RawServer server;
+    server.set_content("f", "content");
+    Fd file(server.mnt("f"), O_RDONLY);
+    std::atomic<unsigned> ready = 0;
+    std::atomic<std::uint64_t> handle = 0;
+    server.on(FUSE_POLL, [&](const Request &request) {
+        auto in = request.as<fuse_poll_in>();
+        if (in.flags & FUSE_POLL_SCHEDULE_NOTIFY)
+            handle = in.kh;
+        fuse_poll_out out{ready, 0};
+        server.answer(request, bytes_of(out));
+        return true;
+    });
+    struct pollfd polled {
+        file, POLLIN, 0
+    };
+    EXPECT_EQ(poll(&polled, 1, 0), 0);
+    Task waiter("poll", [&] {
+        struct pollfd mine {
+            file, POLLIN, 0
+        };
+        return poll(&mine, 1, 20000) == 1 && mine.revents == POLLIN ? 0 : 1;
+    });
+    ASSERT_TRUE(wait_until(10s, [&] { return handle != 0; }));
+    EXPECT_FALSE(waiter.ends_within(200ms));
+    fuse_notify_poll_wakeup_out wakeup{handle + 1000};
+    EXPECT_EQ(server.notify(FUSE_NOTIFY_POLL, bytes_of(wakeup)), 0) << "nobody's";
+    EXPECT_FALSE(waiter.ends_within(200ms));
+    ready = POLLIN;
+    wakeup.kh = handle;
+    EXPECT_EQ(server.notify(FUSE_NOTIFY_POLL, bytes_of(wakeup)), 0);
+    ASSERT_TRUE(waiter.ends_within(10s)) << waiter.where();
+    EXPECT_EQ(waiter.status(), 0);
+    // A server without it is asked once; its files are always ready.
+    server.on(FUSE_POLL, [](const Request &) { return false; });
+    std::size_t before = server.seen(FUSE_POLL);
+    for (int i = 0; i < 3; i++)
+        EXPECT_EQ(poll(&polled, 1, 0), 1);
+    EXPECT_EQ(server.seen(FUSE_POLL), before + 1);
+    // The file goes, then the server speaks of it.
+    file.reset();
+    EXPECT_EQ(server.notify(FUSE_NOTIFY_POLL, bytes_of(wakeup)), 0);
+}
+
+GUEST_TEST(Ioctl, TheCommandSaysWhatGoesInAndOut) {
+    needs_fusewb();
+    RawServer server;
+    server.set_content("f", "content");
+    struct Argument {
+        std::uint32_t a;
+        std::uint32_t b;
+    };
+    fuse_ioctl_in in{};
+    server.on(FUSE_IOCTL, [&](const Request &request) {
+        in = request.as<fuse_ioctl_in>();
+        Argument argument{};
+        std::memcpy(&argument, request.body.data() + sizeof(in),
+                    std::min<std::size_t>(in.in_size, sizeof(argument)));
+        std::swap(argument.a, argument.b);
+        fuse_ioctl_out out{};
+        out.result = 42;
+        server.answer(request, std::string(bytes_of(out)) +
+                                   std::string(bytes_of(argument)).substr(0, in.out_size));
+        return true;
+    });
+    Fd file(server.mnt("f"), O_RDONLY), directory(server.mnt(), O_RDONLY | O_DIRECTORY);
+    Argument argument{1, 2};
+    EXPECT_EQ(ioctl(file, _IOWR('E', 1, Argument), &argument), 42);
+    EXPECT_EQ(argument.a, 2u);
+    EXPECT_EQ(argument.b, 1u);
+    EXPECT_EQ(in.flags & FUSE_IOCTL_UNRESTRICTED, 0u);
+    EXPECT_EQ(in.in_size, sizeof(argument));
+    EXPECT_EQ(ioctl(directory, _IOW('E', 2, Argument), &argument), 42);
+    EXPECT_TRUE(in.flags & FUSE_IOCTL_DIR);
+    EXPECT_EQ(in.out_size, 0u);
+    EXPECT_EQ(ioctl(file, _IOR('E', 3, Argument), nullptr), -1);
+    EXPECT_EQ(errno, EFAULT);
+    int flags = 0;
+    EXPECT_EQ(ioctl(file, FS_IOC_GETFLAGS, &flags), 42);
+    EXPECT_EQ(in.out_size, sizeof(int));
+
+    auto answered = [&](fuse_ioctl_out out, std::size_t bytes) {
+        server.on(FUSE_IOCTL, [&server, out, bytes](const Request &request) {
+            server.answer(request, std::string(bytes_of(out)) + std::string(bytes, 'x'));
+            return true;
+        });
+        return ioctl(file, _IOWR('E', 1, Argument), &argument) < 0 ? errno : 0;
+    };
+    EXPECT_EQ(answered({0, 0, 0, 0}, 4), 0) << "less than asked for";
+    EXPECT_EQ(answered({0, 0, 0, 0}, 9), EIO) << "more than asked for";
+    EXPECT_EQ(answered({0, FUSE_IOCTL_RETRY, 1, 1}, 0), EIO) << "any memory of the caller";
+    EXPECT_EQ(answered({-512, 0, 0, 0}, 0), EIO) << "an error of the kernel's own";
+    EXPECT_EQ(answered({-EPERM, 0, 0, 0}, 0), EPERM);
+    server.on(FUSE_IOCTL, [&](const Request &request) {
+        server.answer(request, "short");
+        return true;
+    });
+    EXPECT_EQ(ioctl(file, _IOWR('E', 1, Argument), &argument), -1);
+    EXPECT_EQ(errno, EIO);
+    server.on(FUSE_IOCTL, [](const Request &) { return false; });
+    std::size_t before = server.seen(FUSE_IOCTL);
+    for (int i = 0; i < 2; i++) {
+        EXPECT_EQ(ioctl(file, _IOWR('E', 1, Argument), &argument), -1);
+        EXPECT_EQ(errno, ENOTTY);
+    }
+    EXPECT_EQ(server.seen(FUSE_IOCTL), before + 1);
+}
