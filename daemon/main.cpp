@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// fusewbd: shows the fusewb file systems and their servers on the system bus.
+// fusewbd: decides about fusewb file systems, and shows them and their servers on the system bus.
 #include "base/event.h"
 #include "base/log.h"
+#include "core/accounts.h"
 #include "core/daemon.h"
 #include "core/options.h"
 #include "kernel/genl_link.h"
@@ -17,12 +18,14 @@ namespace {
 
 using namespace fusewb;
 
-// SIGTERM and SIGINT end the loop with success, the watchdog is fed from it if systemd asks.
+// SIGTERM and SIGINT end the loop with success, the watchdog is fed from it if systemd asks. SIGHUP
+// is blocked here, and watched for once there is something to reload.
 EventLoop makeLoop() {
     sigset_t ending;
     sigemptyset(&ending);
     sigaddset(&ending, SIGTERM);
     sigaddset(&ending, SIGINT);
+    sigaddset(&ending, SIGHUP);
     sd_event *created = nullptr;
     int error = sd_event_new(&created);
     EventLoop loop(created);
@@ -41,6 +44,17 @@ EventLoop makeLoop() {
     return loop;
 }
 
+// An error in a rule file is logged, and leaves the rules as they are.
+int onHangup(sd_event_source *, const signalfd_siginfo *, void *data) noexcept {
+    try {
+        if (static_cast<core::Daemon *>(data)->reload())
+            log::debug("the rules were read anew");
+    } catch (const std::exception &error) {
+        log::error("cannot read the rules anew: ", error.what());
+    }
+    return 0;
+}
+
 int run(const core::Options &options) {
     log::setLevel(options.logLevel);
     const EventLoop loop = makeLoop();
@@ -51,11 +65,19 @@ int run(const core::Options &options) {
         log::error(link.failure().what);
         return EXIT_FAILURE;
     }
-    core::Daemon daemon(loop.get(), std::move(*link), {.version = FUSEWB_VERSION});
+    const core::SystemAccounts accounts;
+    core::Daemon daemon(loop.get(), std::move(*link), accounts, {.version = FUSEWB_VERSION});
     if (const Outcome started = daemon.start(); !started) {
         log::error(started.failure().what);
         return EXIT_FAILURE;
     }
+    sd_event_source *source = nullptr;
+    if (const int error = sd_event_add_signal(loop.get(), &source, SIGHUP, onHangup, &daemon);
+        error < 0) {
+        log::error("cannot watch for SIGHUP: ", std::strerror(-error));
+        return EXIT_FAILURE;
+    }
+    const EventSource hangup(source);
     sd_notify(0, "READY=1");
     const int status = sd_event_loop(loop.get());
     sd_notify(0, "STOPPING=1");

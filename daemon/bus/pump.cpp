@@ -22,8 +22,9 @@ Failure failure(int error) {
 
 } // namespace
 
-Result<std::unique_ptr<Pump>> Pump::attach(sdbus::IConnection &bus, sd_event *loop) {
-    std::unique_ptr<Pump> pump(new Pump(bus));
+Result<std::unique_ptr<Pump>> Pump::attach(sdbus::IConnection &bus, sd_event *loop,
+                                           std::function<void()> lost) {
+    std::unique_ptr<Pump> pump(new Pump(bus, std::move(lost)));
     int fd = -1;
     try {
         fd = bus.getEventLoopPollData().fd;
@@ -50,7 +51,7 @@ int Pump::onPrepare(sd_event_source *, void *data) noexcept {
     try {
         pump.prepare();
     } catch (const std::exception &error) {
-        pump.lost(error.what());
+        pump.stop(error.what());
     }
     return 0;
 }
@@ -60,7 +61,7 @@ int Pump::onReadable(sd_event_source *, int, std::uint32_t, void *data) noexcept
     try {
         pump.process();
     } catch (const std::exception &error) {
-        pump.lost(error.what());
+        pump.stop(error.what());
     }
     return 0;
 }
@@ -85,11 +86,15 @@ void Pump::prepare() {
 
 void Pump::process() { compat::processOne(bus_); }
 
-void Pump::lost(const char *why) noexcept {
-    log::error("the bus went away: ", why);
+void Pump::stop(const char *why) noexcept {
     sd_event_source_set_enabled(io_.get(), SD_EVENT_OFF);
     sd_event_source_set_enabled(timer_.get(), SD_EVENT_OFF);
-    sd_event_exit(sd_event_source_get_event(io_.get()), EXIT_FAILURE);
+    try {
+        log::warning("the bus went away: ", why);
+        lost_();
+    } catch (const std::exception &) {
+        sd_event_exit(sd_event_source_get_event(io_.get()), EXIT_FAILURE);
+    }
 }
 
 } // namespace fusewb::bus

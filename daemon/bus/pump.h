@@ -6,6 +6,7 @@
 #include "base/result.h"
 #include "bus/sdbus.h"
 
+#include <functional>
 #include <memory>
 
 namespace fusewb::bus {
@@ -15,15 +16,16 @@ namespace fusewb::bus {
 /// away. So this does it for both: before the loop sleeps it asks what to wait for.
 class Pump {
 public:
-    /// Messages are handled by the loop from then on, one a turn. The loop ends with
-    /// EXIT_FAILURE when the bus goes away. Both arguments must outlive the pump.
-    static Result<std::unique_ptr<Pump>> attach(sdbus::IConnection &bus, sd_event *loop);
+    /// Messages are handled by the loop from then on, one a turn. When the bus goes away that stops
+    /// and lost is called, which must not destroy the pump yet. Bus and loop must outlive it.
+    static Result<std::unique_ptr<Pump>> attach(sdbus::IConnection &bus, sd_event *loop,
+                                                std::function<void()> lost);
 
     Pump(const Pump &) = delete;
     Pump &operator=(const Pump &) = delete;
 
 private:
-    explicit Pump(sdbus::IConnection &bus) : bus_(bus) {}
+    Pump(sdbus::IConnection &bus, std::function<void()> lost) : bus_(bus), lost_(std::move(lost)) {}
 
     static int onPrepare(sd_event_source *source, void *data) noexcept;
     static int onReadable(sd_event_source *source, int fd, std::uint32_t events,
@@ -31,9 +33,10 @@ private:
     static int onTime(sd_event_source *source, std::uint64_t usec, void *data) noexcept;
     void prepare();
     void process();
-    void lost(const char *why) noexcept;
+    void stop(const char *why) noexcept;
 
     sdbus::IConnection &bus_;
+    const std::function<void()> lost_;
     EventSource io_;
     EventSource timer_;
 };

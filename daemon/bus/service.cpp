@@ -2,6 +2,7 @@
 #include "bus/service.h"
 
 #include "base/log.h"
+#include "bus/bouncer.h"
 #include "bus/connection_object.h"
 #include "bus/manager_object.h"
 #include "bus/pump.h"
@@ -16,9 +17,9 @@ namespace {
 class SdbusService final : public Service, private model::Observer {
 public:
     SdbusService(std::unique_ptr<sdbus::IConnection> bus, model::Registry &registry,
-                 std::string version, Refresh refresh)
-        : bus_(std::move(bus)), registry_(registry), refresh_(std::move(refresh)),
-          manager_(*bus_, registry, std::move(version)) {
+                 std::string version, Control &control)
+        : bus_(std::move(bus)), registry_(registry), control_(control), bouncer_(makePolkit(*bus_)),
+          manager_(*bus_, registry, control, bouncer_, std::move(version)) {
         for (const auto &[id, connection] : registry.connections())
             connectionAdded(connection);
         registry.setObserver(this);
@@ -26,8 +27,8 @@ public:
 
     ~SdbusService() override { registry_.setObserver(nullptr); }
 
-    Outcome attach(sd_event *loop) {
-        auto pump = Pump::attach(*bus_, loop);
+    Outcome attach(sd_event *loop, std::function<void()> lost) {
+        auto pump = Pump::attach(*bus_, loop, std::move(lost));
         if (!pump)
             return pump.failure();
         pump_ = std::move(*pump);
@@ -43,6 +44,16 @@ public:
         return done();
     }
 
+    void deadlineExpired(const model::Expiry &expiry) override {
+        const auto object = objects_.find(expiry.request.connection);
+        if (object != objects_.end())
+            send([&] { object->second.expired(expiry); });
+    }
+
+    void defaultsChanged() override {
+        send([this] { manager_.defaultsChanged(); });
+    }
+
 private:
     void moduleChanged() override {
         send([this] { manager_.moduleChanged(); });
@@ -51,7 +62,7 @@ private:
     void connectionAdded(const model::Connection &connection) override {
         const model::ConnectionId id = connection.kernel.id;
         send([this, id] {
-            objects_.try_emplace(id, *bus_, registry_, refresh_, id);
+            objects_.try_emplace(id, *bus_, registry_, control_, bouncer_, id);
             manager_.emitConnectionAdded(connectionPath(id));
         });
     }
@@ -60,7 +71,7 @@ private:
                            const std::vector<model::Field> &fields) override {
         const auto object = objects_.find(connection.kernel.id);
         if (object != objects_.end())
-            send([&] { object->second.changed(fields); });
+            send([&] { object->second.changed(connection, fields); });
     }
 
     void connectionRemoved(model::ConnectionId id) override {
@@ -82,7 +93,8 @@ private:
 
     std::unique_ptr<sdbus::IConnection> bus_;
     model::Registry &registry_;
-    const Refresh refresh_;
+    Control &control_;
+    Bouncer bouncer_;
     ManagerObject manager_;
     std::map<model::ConnectionId, ConnectionObject> objects_;
     std::unique_ptr<Pump> pump_;
@@ -91,11 +103,12 @@ private:
 } // namespace
 
 Result<std::unique_ptr<Service>> Service::open(sd_event *loop, model::Registry &registry,
-                                               std::string version, Refresh refresh) {
+                                               std::string version, Control &control,
+                                               std::function<void()> lost) {
     try {
         auto service = std::make_unique<SdbusService>(sdbus::createSystemBusConnection(), registry,
-                                                      std::move(version), std::move(refresh));
-        if (Outcome attached = service->attach(loop); !attached)
+                                                      std::move(version), control);
+        if (Outcome attached = service->attach(loop, std::move(lost)); !attached)
             return attached.failure();
         return std::unique_ptr<Service>(std::move(service));
     } catch (const sdbus::Error &error) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "bus/control.h"
 #include "model/registry.h"
 
 #include <functional>
@@ -17,21 +18,24 @@ inline constexpr const char *serviceName = "org.fusewb";
 
 class Service {
 public:
-    /// Asked before properties of a connection are read, so that the registry shows what is true
-    /// now. It must not add or remove connections.
-    using Refresh = std::function<void(model::ConnectionId)>;
-
     /// Connects to the system bus (DBUS_SYSTEM_BUS_ADDRESS, where set, says which), exports an
     /// object for all that the registry holds and observes it from then on. Messages are handled
-    /// by the event loop; it ends with a failure if the bus goes away. The registry and the loop
-    /// must outlive the service.
+    /// by the event loop. When the bus goes away lost is called, once; the service is of no use
+    /// then, but must not be destroyed in the call. The others must outlive the service.
     static Result<std::unique_ptr<Service>> open(sd_event *loop, model::Registry &registry,
-                                                 std::string version, Refresh refresh);
+                                                 std::string version, Control &control,
+                                                 std::function<void()> lost);
 
     virtual ~Service() = default;
 
     /// Takes the name org.fusewb, after which clients may come. Fails if somebody else has it.
     virtual Outcome own() = 0;
+
+    /// Says that a request of a connection ran past its deadline.
+    virtual void deadlineExpired(const model::Expiry &expiry) = 0;
+
+    /// Says that the default policies are others now.
+    virtual void defaultsChanged() = 0;
 };
 
 } // namespace fusewb::bus

@@ -2,14 +2,17 @@
 #include "core/daemon.h"
 
 #include "base/log.h"
+#include "policy/units.h"
 #include "proc/server.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <fcntl.h>
 #include <sys/epoll.h>
+#include <time.h>
 #include <unistd.h>
 
 namespace fusewb::core {
@@ -21,6 +24,10 @@ namespace {
 constexpr std::uint64_t mountIntervalUSec = 1'000'000;
 constexpr unsigned mountReadsPerInterval = 10;
 
+// A bus that is restarted is back soon, or not for long.
+constexpr std::uint64_t firstBusPauseUSec = 100'000;
+constexpr std::uint64_t lastBusPauseUSec = 5'000'000;
+
 } // namespace
 
 Daemon::Descriptor::~Descriptor() { reset(-1); }
@@ -31,22 +38,71 @@ void Daemon::Descriptor::reset(int fd) {
     fd_ = fd;
 }
 
-Daemon::Daemon(sd_event *loop, std::unique_ptr<kernel::Link> link, Settings settings)
-    : loop_(loop), settings_(std::move(settings)), registry_(*this), link_(std::move(link)) {}
+Daemon::Daemon(sd_event *loop, std::unique_ptr<kernel::Link> link, const policy::Accounts &accounts,
+               Settings settings)
+    : loop_(loop), settings_(std::move(settings)), registry_(*this), link_(std::move(link)),
+      governor_(*link_, registry_, accounts, settings_.ruleDirectories,
+                Store(settings_.stateDirectory)),
+      holds_(loop, [this](std::uint64_t key) { holdEnded(key); }) {}
 
 Daemon::~Daemon() = default;
 
 Outcome Daemon::start() {
+    governor_.load();
     if (Outcome watched = watchMounts(); !watched)
         return watched;
     if (Outcome watched = watchLink(); !watched)
         return watched;
-    auto service = bus::Service::open(loop_, registry_, settings_.version,
-                                      [this](model::ConnectionId id) { refresh(id); });
+    return openBus();
+}
+
+Outcome Daemon::openBus() {
+    auto service =
+        bus::Service::open(loop_, registry_, settings_.version, *this, [this] { busLost(); });
     if (!service)
         return service.failure();
     service_ = std::move(*service);
-    return service_->own();
+    if (Outcome owned = service_->own(); !owned) {
+        service_.reset();
+        return owned;
+    }
+    busPauseUSec_ = firstBusPauseUSec;
+    return done();
+}
+
+// Called by the service, which has to last until the next turn of the loop.
+void Daemon::busLost() {
+    sd_event_source *source = nullptr;
+    if (const int error = sd_event_add_time_relative(loop_, &source, CLOCK_MONOTONIC, busPauseUSec_,
+                                                     0, onBusTimer, this);
+        error < 0) {
+        log::error("cannot wait for the bus: ", std::strerror(-error));
+        sd_event_exit(loop_, EXIT_FAILURE);
+        return;
+    }
+    busTimer_.reset(source);
+}
+
+void Daemon::tryBus() {
+    service_.reset();
+    const Outcome opened = openBus();
+    if (opened) {
+        log::info("the bus is there again");
+        busTimer_.reset();
+        return;
+    }
+    busPauseUSec_ = std::min(busPauseUSec_ * 2, lastBusPauseUSec);
+    log::debug(opened.failure().what);
+    busLost();
+}
+
+int Daemon::onBusTimer(sd_event_source *source, std::uint64_t, void *data) noexcept {
+    try {
+        static_cast<Daemon *>(data)->tryBus();
+        return 0;
+    } catch (const std::exception &error) {
+        return fail(source, error.what());
+    }
 }
 
 // The descriptor is only polled; to read, the file is opened anew.
@@ -86,6 +142,7 @@ void Daemon::readMounts() {
     }
     mounts_ = std::move(*mounts);
     registry_.mountsChanged();
+    governor_.surroundingsChanged();
 }
 
 void Daemon::refresh(model::ConnectionId id) {
@@ -129,7 +186,7 @@ int Daemon::fail(sd_event_source *source, const std::string &what) noexcept {
     return sd_event_exit(sd_event_source_get_event(source), EXIT_FAILURE);
 }
 
-void Daemon::synchronised(const model::ModuleInfo &module,
+void Daemon::synchronised(const model::ModuleInfo &module, const model::Defaults &defaults,
                           const std::vector<model::KernelFacts> &all) {
     log::info("fusewb module ", module.version, ", ", all.size(),
               all.size() == 1 ? " connection" : " connections");
@@ -137,30 +194,119 @@ void Daemon::synchronised(const model::ModuleInfo &module,
     for (const model::KernelFacts &facts : all)
         fresh_[facts.id] = turn();
     registry_.synchronise(module, all);
+    governor_.synchronised(defaults, all);
+    if (service_)
+        service_->defaultsChanged();
 }
 
 void Daemon::moduleGone() {
     fresh_.clear();
     registry_.moduleGone();
+    governor_.moduleGone();
+    if (service_)
+        service_->defaultsChanged();
 }
 
 void Daemon::connectionSeen(const model::KernelFacts &facts) {
     log::debug("connection ", facts.id, " is ", name(facts.state));
     fresh_[facts.id] = turn();
     registry_.apply(facts);
+    governor_.seen(facts.id);
 }
 
 void Daemon::connectionRemoved(model::ConnectionId id) {
     log::debug("connection ", id, " is removed");
     fresh_.erase(id);
+    governor_.removed(id);
     registry_.remove(id);
 }
 
-model::Server Daemon::serverOf(pid_t pid) { return proc::identify(pid); }
+void Daemon::deadlineExpired(const model::Expiry &expiry) {
+    const model::Request &request = expiry.request;
+    log::warning(
+        "connection ", request.connection, ": ", model::operationName(request.opcode), " number ",
+        request.unique, " has had no answer for ",
+        policy::formatDuration(request.ageUSec / 1000 * 1000), ", action: ",
+        policy::formatValue(policy::describe(policy::Setting::DeadlineAction), expiry.action));
+    if (service_)
+        service_->deadlineExpired(expiry);
+}
+
+void Daemon::defaultsChanged(const model::Defaults &changes) {
+    governor_.defaultsChanged(changes);
+    if (service_)
+        service_->defaultsChanged();
+}
+
+// While the kernel tells a pid, it is that of the server.
+model::Server Daemon::serverOf(const model::KernelFacts &facts) {
+    return proc::identify(facts.serverPid, settings_.root, [this, &facts] {
+        const auto now = link_->fetch(facts.id);
+        return now && now->serverPid == facts.serverPid;
+    });
+}
 
 std::vector<std::string> Daemon::mountPointsOf(dev_t device) {
     const auto found = mounts_.find(device);
     return found == mounts_.end() ? std::vector<std::string>() : found->second;
+}
+
+Outcome Daemon::setPolicy(model::ConnectionId id, const policy::Values &values) {
+    return governor_.set(id, values);
+}
+
+Outcome Daemon::resetPolicy(model::ConnectionId id, const std::vector<policy::Setting> &settings) {
+    return governor_.reset(id, settings);
+}
+
+Result<int> Daemon::holdPolicy(model::ConnectionId id, const policy::Values &values,
+                               const std::string &reason) {
+    const auto begun = holds_.begin();
+    if (!begun)
+        return begun.failure();
+    if (const Outcome held = governor_.hold(id, begun->key, values, reason); !held) {
+        holds_.cancel(begun->key);
+        ::close(begun->descriptor);
+        return held.failure();
+    }
+    held_[begun->key] = id;
+    return begun->descriptor;
+}
+
+void Daemon::holdEnded(std::uint64_t key) {
+    const auto hold = held_.find(key);
+    if (hold == held_.end())
+        return;
+    const model::ConnectionId id = hold->second;
+    held_.erase(hold);
+    governor_.release(id, key);
+}
+
+Outcome Daemon::abort(model::ConnectionId id) { return link_->abort(id); }
+
+Result<std::vector<model::Request>> Daemon::requests(model::ConnectionId id,
+                                                     std::uint64_t minimumAgeUSec) {
+    if (!registry_.find(id))
+        return Failure{"connection " + std::to_string(id) + " is gone", ENOENT};
+    return link_->requests(id, minimumAgeUSec);
+}
+
+Outcome Daemon::reload() { return governor_.reload(); }
+
+Result<bus::Control::Explanation> Daemon::explain(model::ConnectionId id) {
+    auto explanation = governor_.explain(id);
+    if (!explanation)
+        return explanation.failure();
+    return Explanation{std::move(explanation->decision.verdicts),
+                       std::move(explanation->effective)};
+}
+
+Outcome Daemon::setDefaults(const model::Defaults &changes) {
+    if (Outcome set = governor_.setDefaults(changes); !set)
+        return set;
+    if (service_)
+        service_->defaultsChanged();
+    return done();
 }
 
 } // namespace fusewb::core

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "kernel/decode.h"
 
+#include "kernel/encode.h"
+
 #include <array>
 #include <cerrno>
+#include <cstring>
 #include <linux/fusewb.h>
 #include <linux/genetlink.h>
 #include <netlink/attr.h>
@@ -38,12 +41,52 @@ constexpr auto connectionPolicy = [] {
     for (int attribute :
          {FUSEWB_A_CONN_DEV, FUSEWB_A_CONN_STATE, FUSEWB_A_CONN_WRITEBACK, FUSEWB_A_CONN_SERVER_PID,
           FUSEWB_A_CONN_SERVER_UID, FUSEWB_A_CONN_PROTO_MINOR, FUSEWB_A_CONN_MAX_WRITE,
-          FUSEWB_A_CONN_MAX_READ})
+          FUSEWB_A_CONN_MAX_READ, FUSEWB_A_CONN_SERVER_GID, FUSEWB_A_CONN_ABORT_REASON})
         policy[attribute] = ofType(NLA_U32);
     policy[FUSEWB_A_CONN_SUBTYPE] = ofType(NLA_STRING);
-    policy[FUSEWB_A_CONN_COUNTERS] = ofType(NLA_NESTED);
+    policy[FUSEWB_A_CONN_SERVER_PRIVILEGED] = ofType(NLA_U8);
+    for (int nest : {FUSEWB_A_CONN_COUNTERS, FUSEWB_A_CONN_POLICY, FUSEWB_A_CONN_LATENCY})
+        policy[nest] = ofType(NLA_NESTED);
     return policy;
 }();
+
+constexpr auto defaultPolicy = [] {
+    Policy<FUSEWB_A_DEFAULT_MAX + 1> policy{};
+    policy[FUSEWB_A_DEFAULT_PRIVILEGED] = ofType(NLA_NESTED);
+    policy[FUSEWB_A_DEFAULT_OTHERS] = ofType(NLA_NESTED);
+    return policy;
+}();
+
+// Not a constant: the widths come from the table that encodes.
+const auto valuePolicy = [] {
+    Policy<FUSEWB_A_POLICY_MAX + 1> policy{};
+    for (const PolicyAttribute &attribute : policyAttributes())
+        policy[static_cast<std::size_t>(attribute.type)] =
+            ofType(attribute.wide ? NLA_U32 : NLA_U8);
+    return policy;
+}();
+
+constexpr auto latencyPolicy = [] {
+    Policy<FUSEWB_A_LATENCY_MAX + 1> policy{};
+    for (std::size_t histogram = FUSEWB_A_LATENCY_WRITEBACK; histogram < policy.size(); ++histogram)
+        policy[histogram].minlen = sizeof(model::Histogram);
+    return policy;
+}();
+
+constexpr auto requestPolicy = [] {
+    Policy<FUSEWB_A_REQUEST_MAX + 1> policy{};
+    for (int attribute : {FUSEWB_A_REQUEST_CONN_ID, FUSEWB_A_REQUEST_UNIQUE,
+                          FUSEWB_A_REQUEST_NODEID, FUSEWB_A_REQUEST_AGE_USEC})
+        policy[attribute] = ofType(NLA_U64);
+    for (int attribute : {FUSEWB_A_REQUEST_OPCODE, FUSEWB_A_REQUEST_CLASS, FUSEWB_A_REQUEST_STATE,
+                          FUSEWB_A_REQUEST_PID, FUSEWB_A_REQUEST_UID, FUSEWB_A_REQUEST_DEADLINE_MS,
+                          FUSEWB_A_REQUEST_BYTES, FUSEWB_A_REQUEST_ACTION})
+        policy[attribute] = ofType(NLA_U32);
+    return policy;
+}();
+
+static_assert(model::latencyBuckets == FUSEWB_LATENCY_BUCKETS);
+static_assert(model::classCount == FUSEWB_A_LATENCY_MAX);
 
 constexpr auto counterPolicy = [] {
     Policy<FUSEWB_A_COUNTER_MAX + 1> policy{};
@@ -63,6 +106,12 @@ bool parse(const nlmsghdr *message, Attributes<N> &attributes, const Policy<N> &
     // libnl takes pointers to non-const but only reads.
     return genlmsg_parse(const_cast<nlmsghdr *>(message), 0, attributes.data(), N - 1,
                          const_cast<nla_policy *>(policy.data())) == 0;
+}
+
+template <std::size_t N>
+bool parseNest(nlattr *nest, Attributes<N> &attributes, const Policy<N> &policy) {
+    return nla_parse_nested(attributes.data(), N - 1, nest,
+                            const_cast<nla_policy *>(policy.data())) == 0;
 }
 
 // The policy has refused a string without its terminating zero.
@@ -92,6 +141,46 @@ model::Writeback writeback(std::uint32_t value) {
     default:
         return model::Writeback::Unknown;
     }
+}
+
+// The enumerations of the model follow those of the kernel, with Unknown at the end.
+static_assert(static_cast<int>(model::AbortReason::Unmounted) == FUSEWB_ABORT_UNMOUNTED);
+static_assert(static_cast<int>(model::Class::Lock) == FUSEWB_CLASS_LOCK);
+static_assert(static_cast<int>(model::RequestState::Abandoned) == FUSEWB_REQUEST_ABANDONED);
+
+template <typename Enumeration> Enumeration enumerated(std::uint32_t value) {
+    return value < static_cast<std::uint32_t>(Enumeration::Unknown)
+               ? static_cast<Enumeration>(value)
+               : Enumeration::Unknown;
+}
+
+// False if the nest is malformed.
+bool decodeValues(nlattr *nest, policy::Values &values) {
+    Attributes<FUSEWB_A_POLICY_MAX + 1> found{};
+    if (!parseNest(nest, found, valuePolicy))
+        return false;
+    for (const PolicyAttribute &attribute : policyAttributes()) {
+        nlattr *one = found[static_cast<std::size_t>(attribute.type)];
+        if (!one)
+            continue;
+        const std::uint32_t number = attribute.wide ? nla_get_u32(one) : nla_get_u8(one);
+        if (number < attribute.offset)
+            continue;
+        const std::uint64_t value = std::uint64_t{number - attribute.offset} * attribute.unit;
+        if (policy::check(policy::describe(attribute.setting), value))
+            values.set(attribute.setting, value);
+    }
+    return true;
+}
+
+bool decodeLatencies(nlattr *nest, model::Latencies &latencies) {
+    Attributes<FUSEWB_A_LATENCY_MAX + 1> found{};
+    if (!parseNest(nest, found, latencyPolicy))
+        return false;
+    for (std::size_t i = 0; i < latencies.size(); ++i)
+        if (nlattr *histogram = found[FUSEWB_A_LATENCY_WRITEBACK + i])
+            std::memcpy(latencies[i].data(), nla_data(histogram), sizeof(model::Histogram));
+    return true;
 }
 
 // The encoding of FUSEWB_A_CONN_DEV has twelve bits of major and twenty of minor number.
@@ -134,6 +223,8 @@ Result<model::KernelFacts> decodeConnection(const nlmsghdr *message, std::size_t
     case FUSEWB_CMD_CONN_GET:
     case FUSEWB_CMD_CONN_ADDED:
     case FUSEWB_CMD_CONN_READY:
+    case FUSEWB_CMD_CONN_CHANGED:
+    case FUSEWB_CMD_CONN_ABORTED:
     case FUSEWB_CMD_CONN_REMOVED:
         break;
     default:
@@ -154,6 +245,10 @@ Result<model::KernelFacts> decodeConnection(const nlmsghdr *message, std::size_t
     facts.writeback = writeback(number(FUSEWB_A_CONN_WRITEBACK));
     facts.serverPid = static_cast<pid_t>(number(FUSEWB_A_CONN_SERVER_PID));
     facts.serverUid = number(FUSEWB_A_CONN_SERVER_UID);
+    facts.serverGid = number(FUSEWB_A_CONN_SERVER_GID);
+    facts.privileged = found[FUSEWB_A_CONN_SERVER_PRIVILEGED] &&
+                       nla_get_u8(found[FUSEWB_A_CONN_SERVER_PRIVILEGED]) != 0;
+    facts.abortReason = enumerated<model::AbortReason>(number(FUSEWB_A_CONN_ABORT_REASON));
     facts.protocolMinor = number(FUSEWB_A_CONN_PROTO_MINOR);
     facts.maxWrite = number(FUSEWB_A_CONN_MAX_WRITE);
     facts.maxRead = number(FUSEWB_A_CONN_MAX_READ);
@@ -162,8 +257,7 @@ Result<model::KernelFacts> decodeConnection(const nlmsghdr *message, std::size_t
 
     if (found[FUSEWB_A_CONN_COUNTERS]) {
         Attributes<FUSEWB_A_COUNTER_MAX + 1> counted{};
-        if (nla_parse_nested(counted.data(), FUSEWB_A_COUNTER_MAX, found[FUSEWB_A_CONN_COUNTERS],
-                             const_cast<nla_policy *>(counterPolicy.data())) != 0)
+        if (!parseNest(found[FUSEWB_A_CONN_COUNTERS], counted, counterPolicy))
             return malformed("counters");
         const auto count = [&counted](int counter) {
             return counted[counter] ? nla_get_u64(counted[counter]) : std::uint64_t{0};
@@ -182,7 +276,91 @@ Result<model::KernelFacts> decodeConnection(const nlmsghdr *message, std::size_t
         counters.deadlines = count(FUSEWB_A_COUNTER_DEADLINES);
         counters.migrateAgain = count(FUSEWB_A_COUNTER_MIGRATE_AGAIN);
     }
+    if (found[FUSEWB_A_CONN_POLICY] && !decodeValues(found[FUSEWB_A_CONN_POLICY], facts.policy))
+        return malformed("policy");
+    if (found[FUSEWB_A_CONN_LATENCY] &&
+        !decodeLatencies(found[FUSEWB_A_CONN_LATENCY], facts.latencies))
+        return malformed("latencies");
     return facts;
+}
+
+Result<model::Defaults> decodeDefaults(const nlmsghdr *message, std::size_t size) {
+    Attributes<FUSEWB_A_DEFAULT_MAX + 1> found{};
+    if (!wellFormed(message, size))
+        return malformed("truncated");
+    if (command(message) != FUSEWB_CMD_POLICY_GET && command(message) != FUSEWB_CMD_POLICY_CHANGED)
+        return malformed("not about the default policies");
+    if (!parse(message, found, defaultPolicy))
+        return malformed("default policies");
+    model::Defaults defaults;
+    if ((found[FUSEWB_A_DEFAULT_PRIVILEGED] &&
+         !decodeValues(found[FUSEWB_A_DEFAULT_PRIVILEGED], defaults.privileged)) ||
+        (found[FUSEWB_A_DEFAULT_OTHERS] &&
+         !decodeValues(found[FUSEWB_A_DEFAULT_OTHERS], defaults.others)))
+        return malformed("policy");
+    return defaults;
+}
+
+namespace {
+
+using RequestAttributes = Attributes<FUSEWB_A_REQUEST_MAX + 1>;
+
+// Fills in what a parsed message says of a request.
+Result<model::Request> requestFrom(const RequestAttributes &found) {
+    if (!found[FUSEWB_A_REQUEST_CONN_ID] || !found[FUSEWB_A_REQUEST_UNIQUE] ||
+        !found[FUSEWB_A_REQUEST_OPCODE])
+        return malformed("request without connection, number or operation");
+    const auto number = [&found](int attribute) {
+        return found[attribute] ? nla_get_u32(found[attribute]) : 0U;
+    };
+    const auto wide = [&found](int attribute) {
+        return found[attribute] ? nla_get_u64(found[attribute]) : std::uint64_t{0};
+    };
+    model::Request request;
+    request.connection = wide(FUSEWB_A_REQUEST_CONN_ID);
+    request.unique = wide(FUSEWB_A_REQUEST_UNIQUE);
+    request.opcode = number(FUSEWB_A_REQUEST_OPCODE);
+    if (found[FUSEWB_A_REQUEST_CLASS])
+        request.operations = enumerated<model::Class>(number(FUSEWB_A_REQUEST_CLASS));
+    request.nodeId = wide(FUSEWB_A_REQUEST_NODEID);
+    if (found[FUSEWB_A_REQUEST_STATE])
+        request.state = enumerated<model::RequestState>(number(FUSEWB_A_REQUEST_STATE));
+    request.ageUSec = wide(FUSEWB_A_REQUEST_AGE_USEC);
+    request.pid = static_cast<pid_t>(number(FUSEWB_A_REQUEST_PID));
+    if (found[FUSEWB_A_REQUEST_UID])
+        request.uid = number(FUSEWB_A_REQUEST_UID);
+    request.deadlineUSec = std::uint64_t{number(FUSEWB_A_REQUEST_DEADLINE_MS)} * 1000;
+    request.bytes = number(FUSEWB_A_REQUEST_BYTES);
+    return request;
+}
+
+} // namespace
+
+Result<model::Request> decodeRequest(const nlmsghdr *message, std::size_t size) {
+    RequestAttributes found{};
+    if (!wellFormed(message, size))
+        return malformed("truncated");
+    if (command(message) != FUSEWB_CMD_REQUEST_GET)
+        return malformed("not about a request");
+    if (!parse(message, found, requestPolicy))
+        return malformed("request attributes");
+    return requestFrom(found);
+}
+
+Result<model::Expiry> decodeExpiry(const nlmsghdr *message, std::size_t size) {
+    RequestAttributes found{};
+    if (!wellFormed(message, size))
+        return malformed("truncated");
+    if (command(message) != FUSEWB_CMD_DEADLINE_EXPIRED)
+        return malformed("not about a deadline");
+    if (!parse(message, found, requestPolicy))
+        return malformed("request attributes");
+    auto request = requestFrom(found);
+    if (!request)
+        return request.failure();
+    if (!found[FUSEWB_A_REQUEST_ACTION])
+        return malformed("expiry without action");
+    return model::Expiry{std::move(*request), nla_get_u32(found[FUSEWB_A_REQUEST_ACTION])};
 }
 
 Result<std::string> decodeFamilyName(const nlmsghdr *message, std::size_t size) {

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "kernel/decode.h"
+#include "kernel/encode.h"
 
 #include <cerrno>
 #include <linux/fusewb.h>
@@ -53,24 +54,56 @@ Outcome GenlLink::process() {
             if (Outcome taken = familyChanged(message); !taken)
                 return taken;
         } else if (family_ && message.header()->nlmsg_type == family_->number) {
-            connectionChanged(message);
+            hear(message);
         }
     }
     return done();
 }
 
 Result<model::KernelFacts> GenlLink::fetch(model::ConnectionId id) {
-    if (!family_)
-        return Failure{"the module is not loaded", ENOENT};
-    auto messages = requests_.ask({.family = family_->number,
-                                   .version = FUSEWB_GENL_VERSION,
-                                   .command = FUSEWB_CMD_CONN_GET,
-                                   .attribute = {{FUSEWB_A_CONN_ID, id}}});
+    const auto messages = askOnce(FUSEWB_CMD_CONN_GET, {{FUSEWB_A_CONN_ID, id}});
     if (!messages)
         return messages.failure();
-    if (messages->size() != 1)
-        return Failure{"the kernel does not answer for one connection", EBADMSG};
     return decodeConnection(messages->front().header(), messages->front().size());
+}
+
+Result<std::vector<model::Request>> GenlLink::requests(std::optional<model::ConnectionId> id,
+                                                       std::uint64_t minimumAgeUSec) {
+    std::vector<Attribute> limits;
+    if (id)
+        limits.push_back({FUSEWB_A_REQUEST_CONN_ID, *id});
+    if (minimumAgeUSec > 0)
+        limits.push_back({FUSEWB_A_REQUEST_AGE_USEC, minimumAgeUSec});
+    const auto messages = dump(FUSEWB_CMD_REQUEST_GET, std::move(limits));
+    if (!messages)
+        return messages.failure();
+    std::vector<model::Request> all;
+    for (const Message &message : *messages) {
+        auto request = decodeRequest(message.header(), message.size());
+        if (request)
+            all.push_back(std::move(*request));
+        else
+            log::warning("a request is passed over: ", request.failure().what);
+    }
+    return all;
+}
+
+Outcome GenlLink::set(model::ConnectionId id, const policy::Values &values) {
+    return change(FUSEWB_CMD_CONN_SET,
+                  {{FUSEWB_A_CONN_ID, id}, encodePolicy(FUSEWB_A_CONN_POLICY, values)});
+}
+
+Outcome GenlLink::abort(model::ConnectionId id) {
+    return change(FUSEWB_CMD_CONN_ABORT, {{FUSEWB_A_CONN_ID, id}});
+}
+
+Outcome GenlLink::setDefaults(const model::Defaults &changes) {
+    std::vector<Attribute> nests;
+    if (!changes.privileged.empty())
+        nests.push_back(encodePolicy(FUSEWB_A_DEFAULT_PRIVILEGED, changes.privileged));
+    if (!changes.others.empty())
+        nests.push_back(encodePolicy(FUSEWB_A_DEFAULT_OTHERS, changes.others));
+    return change(FUSEWB_CMD_POLICY_SET, std::move(nests));
 }
 
 // Brings the observer up to date, whatever was known before.
@@ -116,10 +149,16 @@ Outcome GenlLink::attach() {
     const auto info = askInfo();
     if (!info)
         return info.failure();
+    auto defaults = askDefaults();
+    // A module from before there were policies has none to tell of.
+    if (!defaults && defaults.failure().error == EOPNOTSUPP)
+        defaults = model::Defaults();
+    if (!defaults)
+        return defaults.failure();
     const auto all = askAll();
     if (!all)
         return all.failure();
-    observer_->synchronised(*info, *all);
+    observer_->synchronised(*info, *defaults, *all);
     return done();
 }
 
@@ -129,26 +168,61 @@ void GenlLink::detach() {
     family_.reset();
 }
 
-Result<model::ModuleInfo> GenlLink::askInfo() {
-    const auto messages = requests_.ask({.family = family_->number,
-                                         .version = FUSEWB_GENL_VERSION,
-                                         .command = FUSEWB_CMD_INFO_GET});
-    if (!messages)
-        return messages.failure();
-    if (messages->size() != 1)
-        return Failure{"the kernel does not answer for the module", EBADMSG};
-    return decodeInfo(messages->front().header(), messages->front().size());
+Result<Messages> GenlLink::askOnce(int command, std::vector<Attribute> attributes) {
+    if (!family_)
+        return Failure{"the fusewb module is not loaded", ENODEV};
+    auto messages = requests_.ask({.family = family_->number,
+                                   .version = FUSEWB_GENL_VERSION,
+                                   .command = command,
+                                   .attributes = std::move(attributes)});
+    if (messages && messages->size() != 1)
+        return Failure{"the kernel does not answer as it should", EBADMSG};
+    return messages;
 }
 
-Result<std::vector<model::KernelFacts>> GenlLink::askAll() {
+Result<Messages> GenlLink::dump(int command, std::vector<Attribute> attributes) {
+    if (!family_)
+        return Failure{"the fusewb module is not loaded", ENODEV};
     const Question question{.family = family_->number,
                             .version = FUSEWB_GENL_VERSION,
-                            .command = FUSEWB_CMD_CONN_GET,
-                            .dump = true};
+                            .command = command,
+                            .dump = true,
+                            .attributes = std::move(attributes)};
     auto messages = requests_.ask(question);
     for (int attempt = 1; !messages && messages.failure().error == EINTR && attempt < dumpAttempts;
          ++attempt)
         messages = requests_.ask(question);
+    return messages;
+}
+
+Outcome GenlLink::change(int command, std::vector<Attribute> attributes) {
+    if (!family_)
+        return Failure{"the fusewb module is not loaded", ENODEV};
+    const auto answer = requests_.ask({.family = family_->number,
+                                       .version = FUSEWB_GENL_VERSION,
+                                       .command = command,
+                                       .attributes = std::move(attributes)});
+    if (!answer)
+        return answer.failure();
+    return done();
+}
+
+Result<model::ModuleInfo> GenlLink::askInfo() {
+    const auto messages = askOnce(FUSEWB_CMD_INFO_GET);
+    if (!messages)
+        return messages.failure();
+    return decodeInfo(messages->front().header(), messages->front().size());
+}
+
+Result<model::Defaults> GenlLink::askDefaults() {
+    const auto messages = askOnce(FUSEWB_CMD_POLICY_GET);
+    if (!messages)
+        return messages.failure();
+    return decodeDefaults(messages->front().header(), messages->front().size());
+}
+
+Result<std::vector<model::KernelFacts>> GenlLink::askAll() {
+    const auto messages = dump(FUSEWB_CMD_CONN_GET);
     if (!messages)
         return messages.failure();
 
@@ -177,6 +251,29 @@ Outcome GenlLink::familyChanged(const Message &message) {
     detach();
     observer_->moduleGone();
     return done();
+}
+
+void GenlLink::hear(const Message &message) {
+    switch (command(message.header())) {
+    case FUSEWB_CMD_DEADLINE_EXPIRED: {
+        const auto expiry = decodeExpiry(message.header(), message.size());
+        if (expiry)
+            observer_->deadlineExpired(*expiry);
+        else
+            log::warning("an event is passed over: ", expiry.failure().what);
+        break;
+    }
+    case FUSEWB_CMD_POLICY_CHANGED: {
+        const auto changes = decodeDefaults(message.header(), message.size());
+        if (changes)
+            observer_->defaultsChanged(*changes);
+        else
+            log::warning("an event is passed over: ", changes.failure().what);
+        break;
+    }
+    default:
+        connectionChanged(message);
+    }
 }
 
 void GenlLink::connectionChanged(const Message &message) {

@@ -23,6 +23,11 @@ public:
     int descriptor() const override { return events_.descriptor(); }
     Outcome process() override;
     Result<model::KernelFacts> fetch(model::ConnectionId id) override;
+    Result<std::vector<model::Request>> requests(std::optional<model::ConnectionId> id,
+                                                 std::uint64_t minimumAgeUSec) override;
+    Outcome set(model::ConnectionId id, const policy::Values &values) override;
+    Outcome abort(model::ConnectionId id) override;
+    Outcome setDefaults(const model::Defaults &changes) override;
 
 private:
     struct Family {
@@ -36,9 +41,14 @@ private:
     Outcome synchronise();
     Outcome attach();
     void detach();
+    Result<Messages> askOnce(int command, std::vector<Attribute> attributes = {});
+    Result<Messages> dump(int command, std::vector<Attribute> attributes = {});
+    Outcome change(int command, std::vector<Attribute> attributes);
     Result<model::ModuleInfo> askInfo();
+    Result<model::Defaults> askDefaults();
     Result<std::vector<model::KernelFacts>> askAll();
     Outcome familyChanged(const Message &message);
+    void hear(const Message &message);
     void connectionChanged(const Message &message);
 
     GenlSocket requests_;

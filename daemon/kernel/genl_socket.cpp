@@ -60,6 +60,7 @@ struct Reception {
     Messages messages;
     bool finished = false;
     int error = 0;
+    std::string reason; // what the kernel says about the error
 };
 
 int take(nl_msg *message, void *data) noexcept {
@@ -91,9 +92,34 @@ int finish(nl_msg *message, void *data) noexcept {
     return NL_STOP;
 }
 
+// The text of an extended acknowledgement, empty if there is none.
+std::string reasonOf(nlmsgerr *answer) {
+    auto *header = reinterpret_cast<nlmsghdr *>(reinterpret_cast<char *>(answer) - NLMSG_HDRLEN);
+    if ((header->nlmsg_flags & NLM_F_ACK_TLVS) == 0)
+        return {};
+    // The question is repeated in between, or only its header.
+    std::size_t skip = sizeof(nlmsgerr);
+    if ((header->nlmsg_flags & NLM_F_CAPPED) == 0)
+        skip += answer->msg.nlmsg_len - static_cast<std::size_t>(NLMSG_HDRLEN);
+    const auto size = static_cast<std::size_t>(nlmsg_datalen(header));
+    if (skip >= size)
+        return {};
+    auto *first = reinterpret_cast<nlattr *>(reinterpret_cast<char *>(answer) + NLMSG_ALIGN(skip));
+    const nlattr *text = nla_find(first, static_cast<int>(size - skip), NLMSGERR_ATTR_MSG);
+    if (!text || nla_len(text) <= 0)
+        return {};
+    const auto *begin = static_cast<const char *>(nla_data(text));
+    return std::string(begin, strnlen(begin, static_cast<std::size_t>(nla_len(text))));
+}
+
 int refuse(sockaddr_nl *, nlmsgerr *answer, void *data) noexcept {
     auto &reception = *static_cast<Reception *>(data);
     reception.error = -answer->error;
+    try {
+        reception.reason = reasonOf(answer);
+    } catch (...) {
+        reception.reason.clear();
+    }
     reception.finished = true;
     return NL_STOP;
 }
@@ -115,6 +141,28 @@ Callbacks callbacksInto(Reception &reception, bool checkSequence) {
     return callbacks;
 }
 
+// False if it does not fit.
+bool put(nl_msg *message, const std::vector<Attribute> &attributes) {
+    for (const Attribute &attribute : attributes) {
+        int status = 0;
+        if (const auto *nested = std::get_if<std::vector<Attribute>>(&attribute.value)) {
+            nlattr *nest = nla_nest_start(message, attribute.type | NLA_F_NESTED);
+            if (!nest || !put(message, *nested))
+                return false;
+            nla_nest_end(message, nest);
+        } else if (const auto *wide = std::get_if<std::uint64_t>(&attribute.value)) {
+            status = nla_put_u64(message, attribute.type, *wide);
+        } else if (const auto *number = std::get_if<std::uint32_t>(&attribute.value)) {
+            status = nla_put_u32(message, attribute.type, *number);
+        } else {
+            status = nla_put_u8(message, attribute.type, std::get<std::uint8_t>(attribute.value));
+        }
+        if (status < 0)
+            return false;
+    }
+    return true;
+}
+
 } // namespace
 
 void GenlSocket::Free::operator()(nl_sock *socket) const { nl_socket_free(socket); }
@@ -130,6 +178,9 @@ Result<GenlSocket> GenlSocket::forRequests() {
                    sizeof answerTimeout) < 0)
         return Failure{std::string("cannot limit the wait for netlink: ") + std::strerror(errno),
                        errno};
+    // Without it an error is only a number; a kernel that does not know it still has that.
+    const int yes = 1;
+    setsockopt(nl_socket_get_fd(socket.get()), SOL_NETLINK, NETLINK_EXT_ACK, &yes, sizeof yes);
     return GenlSocket(std::move(socket));
 }
 
@@ -172,8 +223,7 @@ Result<Messages> GenlSocket::ask(const Question &question) {
                      question.dump ? NLM_F_DUMP : 0, static_cast<std::uint8_t>(question.command),
                      static_cast<std::uint8_t>(question.version)))
         return Failure{"out of memory", ENOMEM};
-    if (question.attribute &&
-        nla_put_u64(request.get(), question.attribute->first, question.attribute->second) < 0)
+    if (!put(request.get(), question.attributes))
         return Failure{"out of memory", ENOMEM};
 
     int status = nl_send_auto(socket_.get(), request.get());
@@ -181,7 +231,9 @@ Result<Messages> GenlSocket::ask(const Question &question) {
         status = nl_recvmsgs(socket_.get(), callbacks.get());
 
     if (reception.error != 0)
-        return Failure{std::string("the kernel answers: ") + std::strerror(reception.error),
+        return Failure{reception.reason.empty()
+                           ? std::string("the kernel answers: ") + std::strerror(reception.error)
+                           : reception.reason,
                        reception.error};
     if (status < 0) {
         // Parts of the answer may still come; on a new socket they cannot be taken for another.

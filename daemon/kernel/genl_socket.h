@@ -3,11 +3,11 @@
 #pragma once
 
 #include "base/result.h"
+#include "kernel/attribute.h"
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,8 +36,7 @@ struct Question {
     int version = 0;
     int command = 0;
     bool dump = false; // ask for everything there is
-    /// A 64-bit attribute to send along: its type and its value.
-    std::optional<std::pair<int, std::uint64_t>> attribute = {};
+    std::vector<Attribute> attributes = {};
 };
 
 class GenlSocket {
@@ -56,7 +55,8 @@ public:
     /// The number of a multicast group of a family; error is ENOENT if there is none.
     Result<int> resolveGroup(const std::string &family, const std::string &group);
 
-    /// The replies to a question, or the errno that the kernel answered. error is EINTR if what
+    /// The replies to a question, none if the kernel only acknowledges it; or the errno that it
+    /// answered, with its own words where it has any. error is EINTR if what
     /// is dumped changed meanwhile and the question has to be asked anew, EAGAIN if the kernel
     /// did not answer for seconds.
     Result<Messages> ask(const Question &question);

@@ -37,38 +37,16 @@ std::vector<Field> differences(const Connection &a, const Connection &b) {
     note(a.kernel.maxWrite != b.kernel.maxWrite, Field::MaxWrite);
     note(a.kernel.maxRead != b.kernel.maxRead, Field::MaxRead);
     note(a.mountPoints != b.mountPoints, Field::MountPoints);
+    note(a.kernel.abortReason != b.kernel.abortReason, Field::AbortReason);
+    note(a.rule != b.rule, Field::Rule);
+    note(a.sources != b.sources, Field::Sources);
+    for (const policy::Description &description : policy::settings())
+        note(a.kernel.policy.get(description.setting) != b.kernel.policy.get(description.setting),
+             fieldOf(description.setting));
     return fields;
 }
 
 } // namespace
-
-std::string_view name(State state) {
-    switch (state) {
-    case State::Init:
-        return "init";
-    case State::Ready:
-        return "ready";
-    case State::Aborted:
-        return "aborted";
-    case State::Unknown:
-        break;
-    }
-    return "unknown";
-}
-
-std::string_view name(Writeback writeback) {
-    switch (writeback) {
-    case Writeback::Through:
-        return "through";
-    case Writeback::Copy:
-        return "copy";
-    case Writeback::Direct:
-        return "direct";
-    case Writeback::Unknown:
-        break;
-    }
-    return "unknown";
-}
 
 void Registry::synchronise(const ModuleInfo &module, const std::vector<KernelFacts> &all) {
     std::set<ConnectionId> alive;
@@ -115,11 +93,12 @@ void Registry::apply(const KernelFacts &facts) {
         return;
     // A process keeps its number over exec(2), so the server is looked at again when the
     // connection becomes ready; later it may be gone, and what was known of it stays.
-    const bool look =
-        known.kernel.serverPid != facts.serverPid || known.kernel.state != facts.state;
-    Connection now{facts, known.server, known.mountPoints};
+    const bool look = facts.serverPid != 0 && (known.kernel.serverPid != facts.serverPid ||
+                                               known.kernel.state != facts.state);
+    Connection now = known;
+    now.kernel = facts;
     if (look) {
-        Server server = surroundings_.serverOf(facts.serverPid);
+        Server server = surroundings_.serverOf(facts);
         if (!server.executable.empty() || known.kernel.serverPid != facts.serverPid)
             now.server = std::move(server);
     }
@@ -129,6 +108,17 @@ void Registry::apply(const KernelFacts &facts) {
 void Registry::remove(ConnectionId id) {
     if (connections_.erase(id) != 0 && observer_)
         observer_->connectionRemoved(id);
+}
+
+void Registry::decided(ConnectionId id, std::string rule,
+                       const std::array<policy::Source, policy::settingCount> &sources) {
+    const auto found = connections_.find(id);
+    if (found == connections_.end())
+        return;
+    Connection now = found->second;
+    now.rule = std::move(rule);
+    now.sources = sources;
+    update(found->second, std::move(now));
 }
 
 void Registry::mountsChanged() {
@@ -165,11 +155,11 @@ const Connection *Registry::findByServerPid(pid_t pid) const {
 }
 
 void Registry::add(const KernelFacts &facts) {
-    const auto added =
-        connections_
-            .emplace(facts.id, Connection{facts, surroundings_.serverOf(facts.serverPid),
-                                          surroundings_.mountPointsOf(facts.device)})
-            .first;
+    Connection connection;
+    connection.kernel = facts;
+    connection.server = surroundings_.serverOf(facts);
+    connection.mountPoints = surroundings_.mountPointsOf(facts.device);
+    const auto added = connections_.emplace(facts.id, std::move(connection)).first;
     if (observer_)
         observer_->connectionAdded(added->second);
 }

@@ -25,13 +25,31 @@ enum class Field {
     MaxWrite,
     MaxRead,
     MountPoints,
+    AbortReason,
+    Rule,
+    Sources,
+    FirstSetting, // and from here on those of the policy, see fieldOf()
 };
+
+constexpr Field fieldOf(policy::Setting setting) {
+    return static_cast<Field>(static_cast<std::size_t>(Field::FirstSetting) +
+                              static_cast<std::size_t>(setting));
+}
+
+/// Nothing if the field is no setting.
+constexpr std::optional<policy::Setting> settingOf(Field field) {
+    if (field < Field::FirstSetting)
+        return std::nullopt;
+    return static_cast<policy::Setting>(static_cast<std::size_t>(field) -
+                                        static_cast<std::size_t>(Field::FirstSetting));
+}
 
 /// Answers what the kernel's messages leave open.
 class Surroundings {
 public:
     virtual ~Surroundings() = default;
-    virtual Server serverOf(pid_t pid) = 0;
+    /// Who serves the connection. The kernel may know better by the time that is asked.
+    virtual Server serverOf(const KernelFacts &facts) = 0;
     virtual std::vector<std::string> mountPointsOf(dev_t device) = 0;
 };
 
@@ -65,6 +83,10 @@ public:
     /// News of one connection. Facts that are older than what is known (a connection never goes
     /// back from ready to init) are dropped.
     void apply(const KernelFacts &facts);
+
+    /// What the values of the connection's policy come from.
+    void decided(ConnectionId id, std::string rule,
+                 const std::array<policy::Source, policy::settingCount> &sources);
 
     /// The connection is gone; an unknown one is none of our business.
     void remove(ConnectionId id);

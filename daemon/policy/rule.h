@@ -31,6 +31,8 @@ struct Subject {
     std::string unit;
     std::string subtype;
     std::vector<std::string> mountPoints;
+
+    bool operator==(const Subject &) const = default;
 };
 
 /// One line of [Match].

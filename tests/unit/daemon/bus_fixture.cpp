@@ -13,6 +13,7 @@
 #include <stdexcept>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -58,13 +59,25 @@ std::string render(sd_bus_message *message) {
         require(sd_bus_message_read_basic(message, type, &value), "read a number");
         return std::to_string(value);
     }
+    case SD_BUS_TYPE_BOOLEAN: {
+        int value = 0;
+        require(sd_bus_message_read_basic(message, type, &value), "read a truth");
+        return value ? "true" : "false";
+    }
+    case SD_BUS_TYPE_UNIX_FD: {
+        int value = -1;
+        require(sd_bus_message_read_basic(message, type, &value), "read a descriptor");
+        return "descriptor";
+    }
     case SD_BUS_TYPE_ARRAY:
     case SD_BUS_TYPE_VARIANT:
+    case SD_BUS_TYPE_STRUCT:
     case SD_BUS_TYPE_DICT_ENTRY: {
         require(sd_bus_message_enter_container(message, type, contents), "enter");
         const std::string text = renderAll(message);
         require(sd_bus_message_exit_container(message), "exit");
         return type == SD_BUS_TYPE_ARRAY        ? "[" + text + "]"
+               : type == SD_BUS_TYPE_STRUCT     ? "(" + text + ")"
                : type == SD_BUS_TYPE_DICT_ENTRY ? "{" + text + "}"
                                                 : text;
     }
@@ -80,6 +93,7 @@ PrivateBus::PrivateBus() {
     if (!mkdtemp(name.data()))
         throw std::runtime_error("cannot make a temporary directory");
     directory_ = name;
+    chmod(directory_.c_str(), 0755); // other users are clients too
     const std::string config = directory_ + "/bus.conf";
     std::ofstream(config) << "<!DOCTYPE busconfig PUBLIC"
                              " \"-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN\""
@@ -94,10 +108,18 @@ PrivateBus::PrivateBus() {
                              "<allow receive_type=\"error\"/>\n"
                              "<allow receive_type=\"signal\"/></policy>\n"
                              "</busconfig>\n";
+    address_ = "unix:path=" + directory_ + "/socket";
+    start();
+    setenv("DBUS_SYSTEM_BUS_ADDRESS", address_.c_str(), 1);
+}
+
+void PrivateBus::start() {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0)
         throw std::runtime_error("cannot make a pipe");
-    const std::string option = "--config-file=" + config;
+    std::error_code ignored;
+    std::filesystem::remove(directory_ + "/socket", ignored);
+    const std::string option = "--config-file=" + directory_ + "/bus.conf";
     daemon_ = fork();
     if (daemon_ < 0)
         throw std::runtime_error("cannot fork");
@@ -110,13 +132,14 @@ PrivateBus::PrivateBus() {
         _exit(127);
     }
     close(ends[1]);
+    // It prints its address when it takes connections.
     char byte = 0;
+    bool ready = false;
     while (read(ends[0], &byte, 1) == 1 && byte != '\n')
-        address_.push_back(byte);
+        ready = true;
     close(ends[0]);
-    if (address_.empty())
+    if (!ready)
         throw std::runtime_error("dbus-daemon does not start");
-    setenv("DBUS_SYSTEM_BUS_ADDRESS", address_.c_str(), 1);
 }
 
 PrivateBus::~PrivateBus() {
@@ -155,9 +178,15 @@ void FakeLink::Kernel::remove(model::ConnectionId id) {
     say([id](kernel::LinkObserver &observer) { observer.connectionRemoved(id); });
 }
 
+void FakeLink::Kernel::expire(const model::Expiry &expiry) {
+    say([expiry](kernel::LinkObserver &observer) { observer.deadlineExpired(expiry); });
+}
+
 void FakeLink::Kernel::load(const model::ModuleInfo &info) {
     module = info;
-    say([info](kernel::LinkObserver &observer) { observer.synchronised(info, {}); });
+    say([this, info](kernel::LinkObserver &observer) {
+        observer.synchronised(info, defaults, {});
+    });
 }
 
 void FakeLink::Kernel::unload() {
@@ -180,7 +209,7 @@ Outcome FakeLink::start(kernel::LinkObserver &observer) {
     std::vector<model::KernelFacts> all;
     for (const auto &[id, facts] : kernel_.connections)
         all.push_back(facts);
-    observer.synchronised(*kernel_.module, all);
+    observer.synchronised(*kernel_.module, kernel_.defaults, all);
     return done();
 }
 
@@ -205,13 +234,137 @@ Result<model::KernelFacts> FakeLink::fetch(model::ConnectionId id) {
     return found->second;
 }
 
-Client::Client(sd_event *loop, const std::string &address) : loop_(loop) {
+Result<std::vector<model::Request>> FakeLink::requests(std::optional<model::ConnectionId> id,
+                                                       std::uint64_t minimumAgeUSec) {
+    std::vector<model::Request> found;
+    for (const model::Request &request : kernel_.requests)
+        if ((!id || request.connection == *id) && request.ageUSec >= minimumAgeUSec)
+            found.push_back(request);
+    return found;
+}
+
+Outcome FakeLink::change(model::ConnectionId id,
+                         const std::function<void(model::KernelFacts &)> &how) {
+    const auto found = kernel_.connections.find(id);
+    if (found == kernel_.connections.end())
+        return Failure{"there is no connection with this id", ENOENT};
+    if (kernel_.refuse != 0)
+        return Failure{"the kernel says no", kernel_.refuse};
+    ++kernel_.changes;
+    how(found->second);
+    kernel_.add(found->second);
+    return done();
+}
+
+Outcome FakeLink::set(model::ConnectionId id, const policy::Values &values) {
+    return change(id, [&](model::KernelFacts &facts) { facts.policy.add(values); });
+}
+
+Outcome FakeLink::abort(model::ConnectionId id) {
+    return change(id, [](model::KernelFacts &facts) {
+        facts.state = model::State::Aborted;
+        facts.abortReason = model::AbortReason::Requested;
+    });
+}
+
+Outcome FakeLink::setDefaults(const model::Defaults &changes) {
+    if (kernel_.refuse != 0)
+        return Failure{"the kernel says no", kernel_.refuse};
+    kernel_.defaults.privileged.add(changes.privileged);
+    kernel_.defaults.others.add(changes.others);
+    kernel_.say([changes](kernel::LinkObserver &observer) { observer.defaultsChanged(changes); });
+    return done();
+}
+
+namespace {
+
+using Answers = std::map<std::string, char>;
+
+int onCheck(sd_bus_message *message, void *data, sd_bus_error *) {
+    const auto &answers = *static_cast<const Answers *>(data);
+    const char *kind = nullptr;
+    const char *action = nullptr;
+    std::uint32_t flags = 0;
+    if (sd_bus_message_enter_container(message, 'r', "sa{sv}") < 0 ||
+        sd_bus_message_read(message, "s", &kind) < 0 || sd_bus_message_skip(message, "a{sv}") < 0 ||
+        sd_bus_message_exit_container(message) < 0 ||
+        sd_bus_message_read(message, "s", &action) < 0 ||
+        sd_bus_message_skip(message, "a{ss}") < 0 || sd_bus_message_read(message, "u", &flags) < 0)
+        return -EBADMSG;
+    const auto answer = answers.find(action);
+    const bool byName = std::string(kind) == "system-bus-name";
+    const char how = byName && answer != answers.end() ? answer->second : 'n';
+    const bool asked = how == 'c' && (flags & 1) != 0;
+    return sd_bus_reply_method_return(message, "(bba{ss})", how == 'y' || asked,
+                                      how == 'c' && !asked, 0);
+}
+
+constexpr sd_bus_vtable polkitTable[] = {
+    SD_BUS_VTABLE_START(0),
+    SD_BUS_METHOD("CheckAuthorization", "(sa{sv})sa{ss}us", "(bba{ss})", onCheck,
+                  SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_VTABLE_END,
+};
+
+// Says so on the descriptor once it has the name; ends with the bus.
+int servePolkit(const std::string &address, Answers answers, int ready) {
+    sd_bus *bus = nullptr;
+    if (sd_bus_new(&bus) < 0 || sd_bus_set_address(bus, address.c_str()) < 0 ||
+        sd_bus_set_bus_client(bus, 1) < 0 || sd_bus_start(bus) < 0 ||
+        sd_bus_add_object_vtable(bus, nullptr, "/org/freedesktop/PolicyKit1/Authority",
+                                 "org.freedesktop.PolicyKit1.Authority", polkitTable,
+                                 &answers) < 0 ||
+        sd_bus_request_name(bus, "org.freedesktop.PolicyKit1", 0) < 0 || write(ready, "r", 1) != 1)
+        return EXIT_FAILURE;
+    int status = 0;
+    while (status >= 0) {
+        status = sd_bus_process(bus, nullptr);
+        if (status == 0)
+            status = sd_bus_wait(bus, UINT64_MAX);
+    }
+    return EXIT_SUCCESS;
+}
+
+} // namespace
+
+FakePolkit::FakePolkit(const std::string &address, std::map<std::string, char> answers) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        throw std::runtime_error("cannot make a pipe");
+    process_ = fork();
+    if (process_ < 0)
+        throw std::runtime_error("cannot fork");
+    if (process_ == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        _exit(servePolkit(address, std::move(answers), ends[1]));
+    }
+    close(ends[1]);
+    char byte = 0;
+    const bool ready = read(ends[0], &byte, 1) == 1;
+    close(ends[0]);
+    if (!ready)
+        throw std::runtime_error("the false polkit does not start");
+}
+
+FakePolkit::~FakePolkit() {
+    kill(process_, SIGKILL);
+    waitpid(process_, nullptr, 0);
+}
+
+Client::Client(sd_event *loop, const std::string &address, uid_t user) : loop_(loop) {
     sd_bus *bus = nullptr;
     require(sd_bus_new(&bus), "new");
     bus_.reset(bus);
     require(sd_bus_set_address(bus, address.c_str()), "address");
     require(sd_bus_set_bus_client(bus, 1), "client");
-    require(sd_bus_start(bus), "start");
+    // The bus takes the user from the socket, which has that of the moment it connects.
+    const uid_t self = geteuid();
+    if (user != self && seteuid(user) < 0)
+        throw std::runtime_error("cannot become another user");
+    const int started = sd_bus_start(bus);
+    if (user != self && seteuid(self) < 0)
+        throw std::runtime_error("cannot become oneself again");
+    require(started, "start");
     require(sd_bus_attach_event(bus, loop, 0), "attach");
     require(sd_bus_add_match(bus, nullptr, "type='signal',path_namespace='/org/fusewb'", onSignal,
                              this),
@@ -232,6 +385,12 @@ int Client::onReply(sd_bus_message *message, void *data, sd_bus_error *) {
         reply->error = error->name;
         reply->message = error->message ? error->message : "";
     } else {
+        if (sd_bus_message_has_signature(message, "h")) {
+            int fd = -1;
+            require(sd_bus_message_read(message, "h", &fd), "read a descriptor");
+            reply->descriptor = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+            require(sd_bus_message_rewind(message, 1), "rewind");
+        }
         reply->body = renderAll(message);
     }
     return 0;
@@ -267,6 +426,28 @@ Reply Client::callWithNumber(const std::string &path, const std::string &interfa
     Message message = request(path, interface, method);
     require(sd_bus_message_append_basic(message.get(), 'u', &number), "append");
     return send(std::move(message));
+}
+
+Reply Client::callWith(const std::string &path, const std::string &interface,
+                       const std::string &method,
+                       const std::function<void(sd_bus_message *)> &append, bool interactive) {
+    Message message = request(path, interface, method);
+    if (append)
+        append(message.get());
+    require(sd_bus_message_set_allow_interactive_authorization(message.get(), interactive),
+            "allow questions");
+    return send(std::move(message));
+}
+
+Reply Client::set(const std::string &path, const std::string &interface,
+                  const std::string &property, char type, const void *value) {
+    return callWith(path, "org.freedesktop.DBus.Properties", "Set", [&](sd_bus_message *message) {
+        const char contents[] = {type, 0};
+        require(sd_bus_message_append(message, "ss", interface.c_str(), property.c_str()), "name");
+        require(sd_bus_message_open_container(message, 'v', contents), "open");
+        require(sd_bus_message_append_basic(message, type, value), "value");
+        require(sd_bus_message_close_container(message), "close");
+    });
 }
 
 Reply Client::get(const std::string &path, const std::string &interface,

@@ -14,6 +14,7 @@
 #include <string>
 #include <sys/types.h>
 #include <systemd/sd-bus.h>
+#include <unistd.h>
 #include <vector>
 
 namespace fusewb::test {
@@ -31,6 +32,9 @@ public:
     /// Ends it, as a bus that is restarted does.
     void stop();
 
+    /// Starts it again, at the same address.
+    void start();
+
 private:
     std::string directory_;
     std::string address_;
@@ -44,6 +48,10 @@ public:
     struct Kernel {
         std::optional<model::ModuleInfo> module;
         std::map<model::ConnectionId, model::KernelFacts> connections;
+        model::Defaults defaults;
+        std::vector<model::Request> requests;
+        int refuse = 0;  // the errno that the next changes are refused with
+        int changes = 0; // how many were not refused
         int fetches = 0;
         int descriptor = -1;
         bool broken = false; // process() fails
@@ -57,6 +65,7 @@ public:
         void say(std::function<void(kernel::LinkObserver &)> what);
         void add(const model::KernelFacts &facts);
         void remove(model::ConnectionId id);
+        void expire(const model::Expiry &expiry);
         void load(const model::ModuleInfo &info);
         void unload();
         void fail();
@@ -71,10 +80,31 @@ public:
     int descriptor() const override { return kernel_.descriptor; }
     Outcome process() override;
     Result<model::KernelFacts> fetch(model::ConnectionId id) override;
+    Result<std::vector<model::Request>> requests(std::optional<model::ConnectionId> id,
+                                                 std::uint64_t minimumAgeUSec) override;
+    Outcome set(model::ConnectionId id, const policy::Values &values) override;
+    Outcome abort(model::ConnectionId id) override;
+    Outcome setDefaults(const model::Defaults &changes) override;
 
 private:
+    Outcome change(model::ConnectionId id, const std::function<void(model::KernelFacts &)> &how);
+
     Kernel &kernel_;
     kernel::LinkObserver *observer_ = nullptr;
+};
+
+/// polkit on the bus of a test, in a process of its own.
+class FakePolkit {
+public:
+    /// Answers by the action: 'y'es, 'n'o, or 'c'hallenge, which is yes where it may ask. What it
+    /// is not told of it refuses.
+    FakePolkit(const std::string &address, std::map<std::string, char> answers);
+    ~FakePolkit();
+    FakePolkit(const FakePolkit &) = delete;
+    FakePolkit &operator=(const FakePolkit &) = delete;
+
+private:
+    pid_t process_ = -1;
 };
 
 /// What came back: the body as text or the name of the error and what it says.
@@ -82,12 +112,14 @@ struct Reply {
     std::string body;
     std::string error;
     std::string message;
+    int descriptor = -1; // one that the body has; the test's to close
 };
 
 /// A client on the loop of the test.
 class Client {
 public:
-    Client(sd_event *loop, const std::string &address);
+    /// The bus sees the user as its owner, which takes root if it is another.
+    Client(sd_event *loop, const std::string &address, uid_t user = geteuid());
 
     /// Calls a method of org.fusewb and runs the loop until the reply is there. Arguments are
     /// strings, or a number where signature is "u".
@@ -95,6 +127,12 @@ public:
                const std::vector<std::string> &strings = {});
     Reply callWithNumber(const std::string &path, const std::string &interface,
                          const std::string &method, std::uint32_t number);
+    /// A call whose arguments the test appends; interactive: a person may be asked.
+    Reply callWith(const std::string &path, const std::string &interface, const std::string &method,
+                   const std::function<void(sd_bus_message *)> &append, bool interactive = false);
+    /// Properties.Set with a value of one basic type.
+    Reply set(const std::string &path, const std::string &interface, const std::string &property,
+              char type, const void *value);
     Reply get(const std::string &path, const std::string &interface, const std::string &property);
 
     /// Runs the loop until a signal with that text ("Member path body") came, since the last

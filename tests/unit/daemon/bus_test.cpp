@@ -1,107 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The daemon without its main(): real objects on a bus of the test's own, a kernel that is told
-// what to say.
-#include "bus_fixture.h"
-#include "core/daemon.h"
+// What the bus shows of module and connections.
+#include "bus_case.h"
 
-#include <cstdlib>
-#include <filesystem>
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 namespace fusewb {
 namespace {
 
 using model::KernelFacts;
 using model::State;
-using test::FakeLink;
-using test::Reply;
 using testing::Contains;
 using testing::HasSubstr;
-
-constexpr const char *managerPath = "/org/fusewb";
-constexpr const char *manager = "org.fusewb1.Manager";
-constexpr const char *connection = "org.fusewb1.Connection";
-constexpr const char *properties = "org.freedesktop.DBus.Properties";
-
-std::string pathOf(model::ConnectionId id) {
-    return "/org/fusewb/connection/" + std::to_string(id);
-}
-
-// A connection served by this process and mounted, as far as st_dev tells, at /proc.
-KernelFacts own(model::ConnectionId id, State state = State::Ready) {
-    struct stat status {};
-    EXPECT_EQ(stat("/proc", &status), 0);
-    KernelFacts facts;
-    facts.id = id;
-    facts.device = status.st_dev;
-    facts.state = state;
-    facts.writeback = model::Writeback::Direct;
-    facts.serverPid = getpid();
-    facts.serverUid = 1234;
-    facts.subtype = "sshfs";
-    facts.protocolMinor = 38;
-    facts.maxWrite = 1048576;
-    facts.maxRead = 131072;
-    facts.counters.bytesDirect = 5'000'000'000;
-    return facts;
-}
-
-// One mounted nowhere and served by nobody that can be seen.
-KernelFacts hidden(model::ConnectionId id) {
-    KernelFacts facts;
-    facts.id = id;
-    facts.device = 0xfff00 + id;
-    return facts;
-}
-
-class BusTest : public testing::Test {
-protected:
-    BusTest() {
-        sd_event *created = nullptr;
-        EXPECT_GE(sd_event_new(&created), 0);
-        loop.reset(created);
-        client = std::make_unique<test::Client>(loop.get(), bus.address());
-    }
-
-    void start() {
-        daemon = makeDaemon();
-        const Outcome started = daemon->start();
-        ASSERT_TRUE(started) << started.failure().what;
-    }
-
-    void startWith(const std::vector<KernelFacts> &all) {
-        kernel.module = model::ModuleInfo{"9.8.7", 7, 38};
-        for (const KernelFacts &facts : all)
-            kernel.connections[facts.id] = facts;
-        start();
-    }
-
-    std::unique_ptr<core::Daemon> makeDaemon() { return makeDaemon(kernel); }
-
-    std::unique_ptr<core::Daemon> makeDaemon(FakeLink::Kernel &of) {
-        return std::make_unique<core::Daemon>(
-            loop.get(), std::make_unique<FakeLink>(of),
-            core::Daemon::Settings{.version = "1.2.3", .mountinfo = "/proc/self/mountinfo"});
-    }
-
-    std::string get(model::ConnectionId id, const std::string &property) {
-        const Reply reply = client->get(pathOf(id), connection, property);
-        return reply.error.empty() ? reply.body : reply.error;
-    }
-
-    Reply callManager(const std::string &method, const std::vector<std::string> &strings = {}) {
-        return client->call(managerPath, manager, method, strings);
-    }
-
-    test::PrivateBus bus;
-    FakeLink::Kernel kernel;
-    EventLoop loop;
-    std::unique_ptr<test::Client> client;
-    std::unique_ptr<core::Daemon> daemon;
-};
+using namespace test;
 
 TEST_F(BusTest, WithoutTheModuleThereIsAManagerAndNoConnection) {
     start();
@@ -321,11 +231,23 @@ TEST_F(BusTest, BusThatIsNotThereIsAFailure) {
     EXPECT_THAT(started.failure().what, HasSubstr("bus"));
 }
 
-TEST_F(BusTest, LoopEndsWithAFailureWhenTheBusGoesAway) {
-    start();
+TEST_F(BusTest, BusThatWasRestartedIsJoinedAgain) {
+    startWith({own(3)});
     client.reset();
     bus.stop();
-    EXPECT_EQ(sd_event_loop(loop.get()), EXIT_FAILURE);
+    // What happens meanwhile is taken in.
+    kernel.add(hidden(7));
+    kernel.remove(3);
+    for (int turn = 0; turn < 10; ++turn)
+        sd_event_run(loop.get(), 50'000);
+    bus.start();
+    client = std::make_unique<Client>(loop.get(), bus.address());
+    std::string answer;
+    for (int turn = 0; turn < 100 && answer.empty(); ++turn) {
+        answer = callManager("ListConnections").body;
+        sd_event_run(loop.get(), 50'000);
+    }
+    EXPECT_EQ(answer, "[" + pathOf(7) + "]");
 }
 
 TEST_F(BusTest, LoopEndsWithAFailureWhenTheKernelCannotBeReached) {

@@ -364,5 +364,12 @@ TEST_F(RuleSetTest, OneFileIsReadByItself) {
     EXPECT_THAT(readRuleFile(root / "mine", accounts).errors, testing::SizeIs(1));
 }
 
+TEST(ShippedRules, HaveNoError) {
+    const RuleSet set = readRules({FUSEWB_SHIPPED_RULES}, accounts);
+    EXPECT_GE(set.rules.size(), 5U);
+    for (const RuleError &error : set.errors)
+        ADD_FAILURE() << error.text();
+}
+
 } // namespace
 } // namespace fusewb::policy

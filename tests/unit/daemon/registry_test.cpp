@@ -18,7 +18,7 @@ using testing::InSequence;
 using testing::StrictMock;
 
 struct FakeSurroundings final : model::Surroundings {
-    model::Server serverOf(pid_t pid) override { return servers[pid]; }
+    model::Server serverOf(const KernelFacts &facts) override { return servers[facts.serverPid]; }
     std::vector<std::string> mountPointsOf(dev_t device) override { return mounts[device]; }
 
     std::map<pid_t, model::Server> servers;
@@ -98,12 +98,14 @@ TEST_F(RegistryTest, NumberThatStandsForAnotherConnectionIsRemovedAndAdded) {
 }
 
 TEST_F(RegistryTest, AddedConnectionHasServerAndMountPoints) {
-    surroundings.servers[101] = {"/usr/bin/sshfs", "srv.mount"};
+    surroundings.servers[101] = {"/usr/bin/sshfs", "", "srv.mount"};
     surroundings.mounts[41] = {"/srv"};
     Connection seen;
     EXPECT_CALL(observer, connectionAdded(_)).WillOnce(testing::SaveArg<0>(&seen));
     registry.apply(connection(1));
-    EXPECT_EQ(seen, (Connection{connection(1), {"/usr/bin/sshfs", "srv.mount"}, {"/srv"}}));
+    EXPECT_EQ(seen.kernel, connection(1));
+    EXPECT_EQ(seen.server, (model::Server{"/usr/bin/sshfs", "", "srv.mount"}));
+    EXPECT_THAT(seen.mountPoints, ElementsAre("/srv"));
 }
 
 TEST_F(RegistryTest, ChangesAreNamedAndCountersAreSilent) {
@@ -131,16 +133,16 @@ TEST_F(RegistryTest, FactsThatAreOlderAreDropped) {
 }
 
 TEST_F(RegistryTest, ServerThatExecutedAnotherProgramIsSeenWhenReady) {
-    surroundings.servers[101] = {"/sbin/mount.fusewb", ""};
+    surroundings.servers[101] = {"/sbin/mount.fusewb", "", ""};
     have({connection(1, State::Init)});
-    surroundings.servers[101] = {"/usr/bin/sshfs", ""};
+    surroundings.servers[101] = {"/usr/bin/sshfs", "", ""};
     EXPECT_CALL(observer, connectionChanged(_, ElementsAre(Field::State, Field::ServerExecutable)));
     registry.apply(connection(1));
     EXPECT_EQ(registry.find(1)->server.executable, "/usr/bin/sshfs");
 }
 
 TEST_F(RegistryTest, ServerThatEndedIsRemembered) {
-    surroundings.servers[101] = {"/usr/bin/sshfs", "srv.mount"};
+    surroundings.servers[101] = {"/usr/bin/sshfs", "", "srv.mount"};
     have({connection(1)});
     surroundings.servers.clear();
     EXPECT_CALL(observer, connectionChanged(_, ElementsAre(Field::State)));
@@ -149,7 +151,7 @@ TEST_F(RegistryTest, ServerThatEndedIsRemembered) {
 }
 
 TEST_F(RegistryTest, OtherServerReplacesTheFormerOne) {
-    surroundings.servers[101] = {"/usr/bin/sshfs", "srv.mount"};
+    surroundings.servers[101] = {"/usr/bin/sshfs", "", "srv.mount"};
     have({connection(1)});
     KernelFacts handed = connection(1);
     handed.serverPid = 500;
@@ -222,6 +224,39 @@ TEST(Names, EnumerationsAreWords) {
     EXPECT_EQ(name(model::Writeback::Copy), "copy");
     EXPECT_EQ(name(model::Writeback::Direct), "direct");
     EXPECT_EQ(name(model::Writeback::Unknown), "unknown");
+}
+
+TEST_F(RegistryTest, EachValueOfThePolicyIsAChangeOfItsOwn) {
+    have({connection(1)});
+    KernelFacts changed = connection(1);
+    changed.policy.set(policy::Setting::ReadDeadline, 1'000'000);
+    EXPECT_CALL(observer,
+                connectionChanged(_, ElementsAre(model::fieldOf(policy::Setting::ReadDeadline))));
+    registry.apply(changed);
+    EXPECT_EQ(model::settingOf(model::fieldOf(policy::Setting::ReadDeadline)),
+              policy::Setting::ReadDeadline);
+    EXPECT_EQ(model::settingOf(Field::Rule), std::nullopt);
+}
+
+TEST_F(RegistryTest, WhatWasDecidedIsToldOnce) {
+    have({connection(1)});
+    std::array<policy::Source, policy::settingCount> sources;
+    sources[0] = {policy::Origin::Rule, "50-a.conf"};
+    EXPECT_CALL(observer, connectionChanged(_, ElementsAre(Field::Rule, Field::Sources)));
+    registry.decided(1, "50-a.conf", sources);
+    registry.decided(1, "50-a.conf", sources);
+    registry.decided(2, "50-a.conf", sources);
+    EXPECT_EQ(registry.find(1)->rule, "50-a.conf");
+}
+
+TEST_F(RegistryTest, ServerThatEndedIsRememberedAsItWas) {
+    surroundings.servers[101] = {"/usr/bin/sshfs", "", "srv.mount"};
+    have({connection(1)});
+    KernelFacts ended = connection(1, State::Aborted);
+    ended.serverPid = 0;
+    EXPECT_CALL(observer, connectionChanged(_, ElementsAre(Field::State, Field::ServerPid)));
+    registry.apply(ended);
+    EXPECT_EQ(registry.find(1)->server.executable, "/usr/bin/sshfs");
 }
 
 } // namespace

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "bus/bouncer.h"
+
+#include <algorithm>
+#include <array>
+
+namespace fusewb::bus {
+
+namespace {
+
+constexpr std::string_view manager = "org.fusewb1.Manager";
+constexpr std::string_view connection = "org.fusewb1.Connection";
+
+struct Entry {
+    std::string_view interface;
+    std::string_view member;
+    Access access;
+};
+
+// Methods, and properties that can be written. That properties can be read by all is for the bus's
+// own policy to say (org.fusewb.conf).
+constexpr std::array table{
+    Entry{manager, "ListConnections", Access::Look},
+    Entry{manager, "FindConnectionByMountPoint", Access::Look},
+    Entry{manager, "FindConnectionByServerPid", Access::Look},
+    Entry{manager, "ListRules", Access::Inspect},
+    Entry{manager, "Explain", Access::Inspect},
+    Entry{manager, "Reload", Access::Manage},
+    Entry{manager, "SetDefaultPolicy", Access::Manage},
+    Entry{manager, "PrivilegedPolicy", Access::Manage},
+    Entry{manager, "OthersPolicy", Access::Manage},
+    Entry{connection, "ListRequests", Access::Inspect},
+    Entry{connection, "Abort", Access::ManageOwn},
+    Entry{connection, "SetPolicy", Access::Manage},
+    Entry{connection, "ResetPolicy", Access::Manage},
+    Entry{connection, "HoldPolicy", Access::Manage},
+    Entry{connection, "WritebackPolicy", Access::Manage},
+    Entry{connection, "WritebackDeadlineUSec", Access::Manage},
+    Entry{connection, "MetadataDeadlineUSec", Access::Manage},
+    Entry{connection, "ReadDeadlineUSec", Access::Manage},
+    Entry{connection, "LockDeadlineUSec", Access::Manage},
+    Entry{connection, "RequestDeadlineUSec", Access::Manage},
+    Entry{connection, "DeadlineAction", Access::Manage},
+    Entry{connection, "RetryUSec", Access::Manage},
+    Entry{connection, "SyncWaits", Access::Manage},
+    Entry{connection, "MaxDirtyRatio", Access::Manage},
+    Entry{connection, "StrictLimit", Access::Manage},
+    Entry{connection, "MaxWriteSize", Access::Manage},
+    Entry{connection, "SpliceFolios", Access::Manage},
+    Entry{connection, "ForceWritebackCache", Access::Manage},
+};
+
+// The actions of packaging/polkit.
+const char *actionFor(Access access) {
+    switch (access) {
+    case Access::Look:
+    case Access::Inspect:
+        return "org.fusewb1.inspect";
+    case Access::ManageOwn:
+        return "org.fusewb1.manage-own-connection";
+    case Access::Manage:
+        break;
+    }
+    return "org.fusewb1.manage-policy";
+}
+
+// What the member asks of this caller; ManageOwn is for the owner only.
+std::optional<Access> accessOf(const Caller &caller, std::string_view interface,
+                               std::string_view member, std::optional<uid_t> owner) {
+    auto access = accessFor(interface, member);
+    if (access == Access::ManageOwn && owner != caller.uid)
+        access = Access::Manage;
+    return access;
+}
+
+std::optional<sdbus::Error> errorOf(Verdict verdict, std::string_view member) {
+    switch (verdict) {
+    case Verdict::Yes:
+        return std::nullopt;
+    case Verdict::AfterQuestion:
+        return interactionRequired(std::string(member) + " needs a password to be given");
+    case Verdict::No:
+        break;
+    }
+    return accessDenied(std::string(member) + " is not allowed to you");
+}
+
+} // namespace
+
+std::optional<Access> accessFor(std::string_view interface, std::string_view member) {
+    const auto found = std::find_if(table.begin(), table.end(), [&](const Entry &entry) {
+        return entry.interface == interface && entry.member == member;
+    });
+    if (found == table.end())
+        return std::nullopt;
+    return found->access;
+}
+
+void Bouncer::ask(const Caller &caller, std::string_view interface, std::string_view member,
+                  std::optional<uid_t> owner,
+                  std::function<void(std::optional<sdbus::Error>)> answer) {
+    const auto access = accessOf(caller, interface, member, owner);
+    if (!access) {
+        answer(errorOf(Verdict::No, member));
+    } else if (*access == Access::Look || caller.uid == 0) {
+        answer(std::nullopt);
+    } else {
+        authority_->ask(caller, actionFor(*access),
+                        [answer = std::move(answer), name = std::string(member)](Verdict verdict) {
+                            answer(errorOf(verdict, name));
+                        });
+    }
+}
+
+void Bouncer::require(const Caller &caller, std::string_view interface, std::string_view property) {
+    const auto access = accessFor(interface, property);
+    Verdict verdict = Verdict::No;
+    if (access && caller.uid == 0)
+        verdict = Verdict::Yes;
+    else if (access)
+        verdict = authority_->askNow(caller, actionFor(*access));
+    if (auto error = errorOf(verdict, property))
+        throw *error;
+}
+
+} // namespace fusewb::bus

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What the bus asks of the daemon's core. Failures carry an errno, from which the error's name on
+// the bus follows (bus/errors.h).
+#pragma once
+
+#include "base/result.h"
+#include "model/connection.h"
+#include "policy/rule.h"
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace fusewb::bus {
+
+class Control {
+public:
+    virtual ~Control() = default;
+
+    /// Asked before properties of a connection are read, so that the registry shows what is true
+    /// now. Adds and removes no connection.
+    virtual void refresh(model::ConnectionId id) = 0;
+
+    /// Sets values by hand: all of them, or on a failure none.
+    virtual Outcome setPolicy(model::ConnectionId id, const policy::Values &values) = 0;
+
+    /// Forgets what was set by hand; no settings stand for all.
+    virtual Outcome resetPolicy(model::ConnectionId id,
+                                const std::vector<policy::Setting> &settings) = 0;
+
+    /// Sets values until the last copy of the descriptor that comes back, the caller's, is closed.
+    virtual Result<int> holdPolicy(model::ConnectionId id, const policy::Values &values,
+                                   const std::string &reason) = 0;
+
+    virtual Outcome abort(model::ConnectionId id) = 0;
+
+    /// Requests without an answer of at least this age.
+    virtual Result<std::vector<model::Request>> requests(model::ConnectionId id,
+                                                         std::uint64_t minimumAgeUSec) = 0;
+
+    /// Reads the rules anew. The failure has a line for each error in a file.
+    virtual Outcome reload() = 0;
+    virtual std::span<const policy::Rule> rules() const = 0;
+
+    struct Explanation {
+        std::vector<policy::Verdict> verdicts;
+        policy::Effective effective;
+    };
+    virtual Result<Explanation> explain(model::ConnectionId id) = 0;
+
+    virtual const model::Defaults &defaults() const = 0;
+    virtual Outcome setDefaults(const model::Defaults &changes) = 0;
+};
+
+} // namespace fusewb::bus

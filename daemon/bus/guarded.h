@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Methods that not everybody may call: asked about first, answered later.
+#pragma once
+
+#include "bus/bouncer.h"
+#include "bus/errors.h"
+
+#include <memory>
+#include <tuple>
+
+namespace fusewb::bus {
+
+/// The value, or the error of the bus for why there is none.
+template <typename T> T succeed(Result<T> result) {
+    if (!result)
+        throw errorFor(result.failure());
+    return std::move(*result);
+}
+
+/// Has the action done if the caller may, and answers with the tuple that it returns or with the
+/// error that it throws.
+template <typename... Results, typename Action>
+void answerGuarded(Bouncer &bouncer, const Caller &caller, const char *interface,
+                   const char *member, std::optional<uid_t> owner,
+                   sdbus::Result<Results...> &&result, Action action) {
+    // A function has to be copyable, an answer is not.
+    auto pending = std::make_shared<sdbus::Result<Results...>>(std::move(result));
+    bouncer.ask(
+        caller, interface, member, owner,
+        [pending, action = std::move(action)](std::optional<sdbus::Error> refusal) {
+            if (refusal) {
+                pending->returnError(*refusal);
+                return;
+            }
+            try {
+                std::apply([&](const auto &...values) { pending->returnResults(values...); },
+                           action());
+            } catch (const sdbus::Error &error) {
+                pending->returnError(error);
+            } catch (const std::exception &error) {
+                pending->returnError(makeError("org.freedesktop.DBus.Error.Failed", error.what()));
+            }
+        });
+}
+
+} // namespace fusewb::bus

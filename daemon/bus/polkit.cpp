@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "bus/authority.h"
+
+#include "base/log.h"
+
+#include <map>
+
+namespace fusewb::bus {
+
+namespace {
+
+constexpr const char *service = "org.freedesktop.PolicyKit1";
+constexpr const char *path = "/org/freedesktop/PolicyKit1/Authority";
+constexpr const char *interface = "org.freedesktop.PolicyKit1.Authority";
+
+constexpr std::uint32_t allowUserInteraction = 1;
+
+// How long a person may take over a password, and polkit over an answer of its own.
+constexpr std::uint64_t personUSec = 300'000'000;
+constexpr std::uint64_t machineUSec = 2'000'000;
+
+using Details = std::map<std::string, std::string>;
+using Subject = sdbus::Struct<std::string, std::map<std::string, sdbus::Variant>>;
+using Answer = sdbus::Struct<bool, bool, Details>;
+
+// The caller by its name on the bus, which cannot become another's while polkit looks.
+Subject subjectOf(const Caller &caller) {
+    return Subject{"system-bus-name", {{"name", sdbus::Variant(caller.name)}}};
+}
+
+Verdict verdictOf(const Answer &answer) {
+    if (answer.get<0>())
+        return Verdict::Yes;
+    return answer.get<1>() ? Verdict::AfterQuestion : Verdict::No;
+}
+
+void complain(const sdbus::Error &error) {
+    log::warning("polkit does not answer, so only root is allowed: ", error.getMessage());
+}
+
+class Polkit final : public Authority {
+public:
+    explicit Polkit(sdbus::IConnection &bus)
+        : proxy_(sdbus::createProxy(bus, compat::ServiceName(service), sdbus::ObjectPath(path))) {
+        compat::finish(*proxy_);
+    }
+
+    void ask(const Caller &caller, const std::string &action,
+             std::function<void(Verdict)> answer) override {
+        const std::uint32_t flags = caller.interactive ? allowUserInteraction : 0;
+        proxy_->callMethodAsync("CheckAuthorization")
+            .onInterface(interface)
+            .withTimeout(caller.interactive ? personUSec : machineUSec)
+            .withArguments(subjectOf(caller), action, Details(), flags, std::string())
+            .uponReplyInvoke(
+                [answer = std::move(answer)](compat::AsyncError error, const Answer &reply) {
+                    if (error)
+                        complain(*error);
+                    answer(error ? Verdict::No : verdictOf(reply));
+                });
+    }
+
+    Verdict askNow(const Caller &caller, const std::string &action) override {
+        try {
+            Answer reply;
+            proxy_->callMethod("CheckAuthorization")
+                .onInterface(interface)
+                .withTimeout(machineUSec)
+                .withArguments(subjectOf(caller), action, Details(), std::uint32_t{0},
+                               std::string())
+                .storeResultsTo(reply);
+            return verdictOf(reply);
+        } catch (const sdbus::Error &error) {
+            complain(error);
+            return Verdict::No;
+        }
+    }
+
+private:
+    std::unique_ptr<sdbus::IProxy> proxy_;
+};
+
+} // namespace
+
+std::unique_ptr<Authority> makePolkit(sdbus::IConnection &bus) {
+    return std::make_unique<Polkit>(bus);
+}
+
+} // namespace fusewb::bus
