@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// fusewbctl as it is run, on the daemon of the test.
+#include "bus_case.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <poll.h>
+#include <sys/wait.h>
+
+namespace fusewb {
+namespace {
+
+using namespace test;
+using model::KernelFacts;
+using policy::Setting;
+using testing::AllOf;
+using testing::HasSubstr;
+
+struct Ran {
+    int status;
+    std::string out;
+    std::string error;
+};
+
+class CtlTest : public BusTest {
+protected:
+    CtlTest() {
+        for (const policy::Description &description : policy::settings())
+            kernel.defaults.others.set(description.setting, 0);
+    }
+
+    KernelFacts governed(model::ConnectionId id) {
+        KernelFacts facts = own(id);
+        facts.policy = kernel.defaults.others;
+        return facts;
+    }
+
+    // Runs it beside the loop, which answers it.
+    Ran run(std::vector<std::string> words) {
+        words.insert(words.begin(), FUSEWBCTL);
+        int out[2];
+        int error[2];
+        EXPECT_EQ(pipe2(out, O_CLOEXEC), 0);
+        EXPECT_EQ(pipe2(error, O_CLOEXEC), 0);
+        const pid_t child = fork();
+        if (child == 0) {
+            dup2(out[1], STDOUT_FILENO);
+            dup2(error[1], STDERR_FILENO);
+            std::vector<char *> argv;
+            for (std::string &word : words)
+                argv.push_back(word.data());
+            argv.push_back(nullptr);
+            execv(argv[0], argv.data());
+            _exit(126);
+        }
+        close(out[1]);
+        close(error[1]);
+        Ran ran{-1, {}, {}};
+        bool outOpen = true;
+        bool errorOpen = true;
+        while (outOpen || errorOpen) {
+            outOpen = outOpen && take(out[0], ran.out);
+            errorOpen = errorOpen && take(error[0], ran.error);
+            EXPECT_GE(sd_event_run(loop.get(), 5'000), 0);
+        }
+        close(out[0]);
+        close(error[0]);
+        int status = 0;
+        waitpid(child, &status, 0);
+        ran.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+        return ran;
+    }
+
+private:
+    // False when the other end is closed.
+    static bool take(int fd, std::string &text) {
+        char buffer[4096];
+        pollfd wait{fd, POLLIN, 0};
+        if (poll(&wait, 1, 0) == 0)
+            return true;
+        const ssize_t got = read(fd, buffer, sizeof buffer);
+        if (got > 0)
+            text.append(buffer, static_cast<std::size_t>(got));
+        return got > 0;
+    }
+};
+
+TEST_F(CtlTest, ListsConnections) {
+    startWith({governed(3)});
+    const Ran ran = run({"list"});
+    EXPECT_EQ(ran.status, 0) << ran.error;
+    EXPECT_THAT(ran.out, AllOf(HasSubstr("MOUNTED AT"), HasSubstr("@3"), HasSubstr("/proc"),
+                               HasSubstr("ready")));
+    EXPECT_EQ(ran.out.find('\033'), std::string::npos);
+}
+
+TEST_F(CtlTest, JsonHasTheNamesOfTheBus) {
+    startWith({governed(3)});
+    const Ran ran = run({"list", "--json"});
+    EXPECT_EQ(ran.status, 0) << ran.error;
+    EXPECT_THAT(ran.out, AllOf(HasSubstr("\"Connection\": 3"), HasSubstr("\"Subtype\": \"sshfs\""),
+                               HasSubstr("\"BytesDirect\": 5000000000")));
+}
+
+TEST_F(CtlTest, StatusTakesPathPidOrNumber) {
+    startWith({governed(3)});
+    for (const std::string &which : {std::string("/proc/"), std::to_string(getpid()),
+                                     std::string("@3"), std::string("/proc/self/..")}) {
+        const Ran ran = run({"status", which});
+        EXPECT_EQ(ran.status, 0) << which << ": " << ran.error;
+        EXPECT_THAT(ran.out, AllOf(HasSubstr("Connection: @3"), HasSubstr("WritebackDeadlineSec")));
+    }
+    EXPECT_THAT(run({"status"}).out, HasSubstr("Connections: 1"));
+}
+
+TEST_F(CtlTest, WhatIsNotThereHasAStatusOfItsOwn) {
+    startWith({governed(3)});
+    for (const char *which : {"/nowhere", "1", "@9"}) {
+        const Ran ran = run({"status", which});
+        EXPECT_EQ(ran.status, 4) << which;
+        EXPECT_THAT(ran.error, HasSubstr("fusewbctl: "));
+        EXPECT_EQ(ran.out, "");
+    }
+}
+
+TEST_F(CtlTest, SetsAndResetsValues) {
+    startWith({governed(3)});
+    Ran ran = run({"set", "/proc", "Writeback=direct", "WritebackDeadlineSec=30"});
+    EXPECT_EQ(ran.status, 0) << ran.error;
+    EXPECT_EQ(kernel.connections.at(3).policy.get(Setting::Writeback), 1U);
+    EXPECT_EQ(kernel.connections.at(3).policy.get(Setting::WritebackDeadline), 30'000'000U);
+    ran = run({"set", "/proc", "WritebackDeadlineSec="});
+    EXPECT_EQ(ran.status, 0) << ran.error;
+    EXPECT_EQ(kernel.connections.at(3).policy.get(Setting::Writeback), 1U);
+    EXPECT_EQ(kernel.connections.at(3).policy.get(Setting::WritebackDeadline), 0U);
+}
+
+TEST_F(CtlTest, ValueHoldsWhileACommandRuns) {
+    startWith({governed(3)});
+    const Ran ran =
+        run({"set", "@3", "Writeback=direct", "--while", "--", FUSEWBCTL, "status", "@3"});
+    EXPECT_EQ(ran.status, 0) << ran.error;
+    EXPECT_THAT(ran.out, HasSubstr("hold "));
+    for (int turn = 0; turn < 100 && kernel.connections.at(3).policy.get(Setting::Writeback) != 0U;
+         ++turn)
+        sd_event_run(loop.get(), 50'000);
+    EXPECT_EQ(kernel.connections.at(3).policy.get(Setting::Writeback), 0U);
+    EXPECT_EQ(run({"set", "@3", "Writeback=direct", "--while", "--", "sh", "-c", "exit 42"}).status,
+              42);
+}
+
+TEST_F(CtlTest, WrongUseHasAStatusOfItsOwn) {
+    startWith({governed(3)});
+    for (const std::vector<std::string> &words :
+         std::vector<std::vector<std::string>>{{},
+                                               {"lost"},
+                                               {"list", "--colour"},
+                                               {"set", "@3"},
+                                               {"set", "@3", "Speed=high"},
+                                               {"set", "@3", "Writeback"},
+                                               {"set", "@3", "Writeback=direct", "--while"},
+                                               {"set", "@3", "Writeback=direct", "--", "true"},
+                                               {"list", "--", "true"},
+                                               {"status", "@x"},
+                                               {"policy"}}) {
+        const Ran ran = run(words);
+        EXPECT_EQ(ran.status, 2) << testing::PrintToString(words) << ran.error;
+    }
+    EXPECT_EQ(kernel.changes, 0);
+}
+
+TEST_F(CtlTest, RefusalsAreTold) {
+    startWith({governed(3)});
+    kernel.refuse = EPERM;
+    const Ran ran = run({"abort", "@3"});
+    EXPECT_EQ(ran.status, 1);
+    EXPECT_EQ(ran.error, "fusewbctl: the kernel says no\n");
+}
+
+TEST_F(CtlTest, AbortsAConnection) {
+    startWith({governed(3)});
+    EXPECT_EQ(run({"abort", "/proc"}).status, 0);
+    EXPECT_EQ(kernel.connections.at(3).state, model::State::Aborted);
+}
+
+TEST_F(CtlTest, ExplainsShowsAndReloadsRules) {
+    writeRule("40-ntfs.conf", "[Match]\nSubtype=ntfs\n[Policy]\nWriteback=copy\n");
+    startWith({governed(3)});
+    writeRule("50-sshfs.conf", "[Match]\nSubtype=sshfs\n[Policy]\nWriteback=direct\n");
+    EXPECT_EQ(run({"policy", "reload"}).status, 0);
+    const Ran shown = run({"policy", "show"});
+    EXPECT_THAT(shown.out, HasSubstr("[Match]\nSubtype=sshfs\n[Policy]\nWriteback=direct\n"));
+    const Ran explained = run({"policy", "explain", "/proc"});
+    EXPECT_THAT(explained.out,
+                AllOf(HasSubstr("40-ntfs.conf: Subtype is sshfs, not ntfs"),
+                      HasSubstr("decides  50-sshfs.conf"), HasSubstr("rule 50-sshfs.conf")));
+    writeRule("60-bad.conf", "nonsense\n");
+    const Ran refused = run({"policy", "reload"});
+    EXPECT_EQ(refused.status, 1);
+    EXPECT_THAT(refused.error, HasSubstr("60-bad.conf:1: "));
+}
+
+TEST_F(CtlTest, ChecksFilesWithoutADaemon) {
+    writeRule("good.conf", "[Policy]\nWriteback=copy\n");
+    writeRule("bad.conf", "[Policy]\nWriteback=fast\n");
+    const std::string good = directory / "rules/good.conf";
+    const std::string bad = directory / "rules/bad.conf";
+    EXPECT_EQ(run({"policy", "check", good}).out, "1 rule without an error.\n");
+    const Ran ran = run({"policy", "check", good, bad});
+    EXPECT_EQ(ran.status, 6);
+    EXPECT_EQ(ran.out, bad + ":2: Writeback: \"fast\" is not copy or direct\n");
+    EXPECT_THAT(run({"policy", "check", bad, "--json"}).out, HasSubstr("\"line\": 2"));
+}
+
+TEST_F(CtlTest, DaemonThatIsNotThereIsSaid) {
+    const Ran ran = run({"list"});
+    EXPECT_EQ(ran.status, 3);
+    EXPECT_THAT(ran.error, HasSubstr("fusewbd is not running"));
+}
+
+TEST_F(CtlTest, TopPrintsWhereThereIsNoTerminal) {
+    startWith({governed(3)});
+    const Ran ran = run({"top", "--rounds", "1", "--interval", "0.1"});
+    EXPECT_EQ(ran.status, 0) << ran.error;
+    EXPECT_THAT(ran.out, AllOf(HasSubstr("MOUNTED AT"), HasSubstr("/proc")));
+    EXPECT_THAT(run({"top", "--rounds", "1", "--interval", "0.1", "--json"}).out,
+                HasSubstr("\"mount_point\":\"/proc\""));
+}
+
+TEST_F(CtlTest, DoctorNamesTheCommandThatMends) {
+    const Ran ran = run({"doctor"});
+    EXPECT_EQ(ran.status, 6);
+    EXPECT_THAT(ran.out, AllOf(HasSubstr("daemon: fusewbd is not running"),
+                               HasSubstr("try: systemctl restart fusewbd")));
+}
+
+} // namespace
+} // namespace fusewb
