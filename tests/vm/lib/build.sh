@@ -7,7 +7,7 @@
 HOST_BUILD_PACKAGES=(mmdebstrap debian-archive-keyring ca-certificates gpg dpkg-dev)
 # What the packages are made from.
 PACKAGE_SOURCES=(CMakeLists.txt LICENSE README.md dkms.conf module daemon tools udev packaging docs
-    tests/unit)
+    tests/unit tests/model)
 
 # source_files PATH...: the files of the tree that are tracked or could be, ended by NUL.
 source_files() {
