@@ -16,7 +16,10 @@
 #include "request.h"
 #include "waits.h"
 
-/* Guards the list, which is in ascending order of id, and @last_id. */
+/*
+ * Guards the list, which is in ascending order of id, and @last_id. The events
+ * of a life are sent under it, so that they come in their order.
+ */
 static DEFINE_MUTEX(conns_lock);
 static LIST_HEAD(conns);
 static unsigned int nr_conns;
@@ -40,6 +43,8 @@ struct fusewb_conn *fusewb_conn_alloc(const struct fusewb_mount_opts *opts,
 	INIT_LIST_HEAD(&conn->devs);
 	init_waitqueue_head(&conn->ready_wait);
 	fusewb_queue_init(&conn->queue);
+	fusewb_deadlines_init(&conn->deadlines);
+	mutex_init(&conn->policy_lock);
 	conn->opts = *opts;
 	conn->user_ns = get_user_ns(user_ns);
 	conn->pid_ns = get_pid_ns(task_active_pid_ns(current));
@@ -50,6 +55,7 @@ struct fusewb_conn *fusewb_conn_alloc(const struct fusewb_mount_opts *opts,
 				  cap_raised(cred->cap_effective, CAP_SYS_ADMIN);
 	fusewb_policy_default(conn->server_privileged, &conn->policy);
 	conn->max_write = PAGE_SIZE;
+	conn->server_max_write = PAGE_SIZE;
 	conn->max_read = PAGE_SIZE;
 	/* The version that an answer to the first request can have. */
 	atomic64_set(&conn->attr_version, 1);
@@ -68,6 +74,9 @@ static void free_conn(struct kref *ref)
 	put_pid(conn->server_pid);
 	put_pid_ns(conn->pid_ns);
 	put_user_ns(conn->user_ns);
+	mutex_destroy(&conn->policy_lock);
+	if (conn->bdi)
+		bdi_put(conn->bdi);
 	kfree(conn);
 }
 
@@ -88,8 +97,8 @@ void fusewb_conn_register(struct fusewb_conn *conn)
 	conn->id = ++last_id;
 	list_add_tail(&conn->node, &conns);
 	nr_conns++;
-	mutex_unlock(&conns_lock);
 	fusewb_netlink_event(conn, FUSEWB_CMD_CONN_ADDED);
+	mutex_unlock(&conns_lock);
 }
 
 void fusewb_conn_unregister(struct fusewb_conn *conn)
@@ -97,8 +106,16 @@ void fusewb_conn_unregister(struct fusewb_conn *conn)
 	mutex_lock(&conns_lock);
 	list_del_init(&conn->node);
 	nr_conns--;
-	mutex_unlock(&conns_lock);
 	fusewb_netlink_event(conn, FUSEWB_CMD_CONN_REMOVED);
+	mutex_unlock(&conns_lock);
+}
+
+void fusewb_conn_announce(struct fusewb_conn *conn, enum fusewb_cmd cmd)
+{
+	mutex_lock(&conns_lock);
+	if (!list_empty(&conn->node))
+		fusewb_netlink_event(conn, cmd);
+	mutex_unlock(&conns_lock);
 }
 
 struct fusewb_conn *fusewb_conn_find_from(u64 id)
@@ -157,7 +174,7 @@ void fusewb_conn_ready(struct fusewb_conn *conn)
 	spin_unlock(&conn->queue.lock);
 	if (ready) {
 		wake_up_all(&conn->ready_wait);
-		fusewb_netlink_event(conn, FUSEWB_CMD_CONN_READY);
+		fusewb_conn_announce(conn, FUSEWB_CMD_CONN_READY);
 	}
 }
 
@@ -192,14 +209,18 @@ static void take_processing(struct fusewb_conn *conn, struct list_head *ended)
 	spin_unlock(&conn->queue.lock);
 }
 
-void fusewb_conn_abort(struct fusewb_conn *conn)
+void fusewb_conn_abort(struct fusewb_conn *conn, enum fusewb_abort_reason reason)
 {
 	struct fusewb_req *req, *next;
 	LIST_HEAD(ended);
-	bool first;
+	bool first, served;
 
 	spin_lock(&conn->queue.lock);
 	first = conn->state != FUSEWB_CONN_ABORTED;
+	/* A server that leaves after the file system is gone gives nothing up. */
+	served = !conn->queue.closing;
+	if (first && served)
+		WRITE_ONCE(conn->abort_reason, reason);
 	WRITE_ONCE(conn->state, FUSEWB_CONN_ABORTED);
 	spin_unlock(&conn->queue.lock);
 	if (!first)
@@ -213,6 +234,8 @@ void fusewb_conn_abort(struct fusewb_conn *conn)
 		fusewb_req_end(req, -ENOTCONN);
 	}
 	wake_up_all(&conn->ready_wait);
+	if (served)
+		fusewb_conn_announce(conn, FUSEWB_CMD_CONN_ABORTED);
 }
 
 void fusewb_conn_close(struct fusewb_conn *conn)
@@ -232,5 +255,5 @@ void fusewb_conn_close(struct fusewb_conn *conn)
 	wake_up_all(&conn->queue.wait);
 	/* Who still waits for INIT would wait for ever. */
 	if (READ_ONCE(conn->state) == FUSEWB_CONN_INIT)
-		fusewb_conn_abort(conn);
+		fusewb_conn_abort(conn, FUSEWB_ABORT_UNMOUNTED);
 }

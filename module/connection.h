@@ -13,6 +13,7 @@
 #include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/mempool.h>
+#include <linux/mutex.h>
 #include <linux/ratelimit.h>
 #include <linux/rwsem.h>
 #include <linux/spinlock.h>
@@ -22,8 +23,10 @@
 #include <linux/fuse.h>
 #include <linux/fusewb.h>
 
+#include "deadline.h"
 #include "policy.h"
 
+struct backing_dev_info;
 struct fusewb_req;
 struct super_block;
 
@@ -87,11 +90,14 @@ struct fusewb_conn {
 	struct list_head devs;		/* struct fusewb_dev; queue.lock */
 
 	enum fusewb_conn_state state;	/* written under queue.lock */
+	enum fusewb_abort_reason abort_reason; /* set before ABORTED */
 	wait_queue_head_t ready_wait;	/* until state leaves INIT */
 
 	/* The file system; NULL before the mount and once kill_sb has begun. */
 	struct super_block *sb;
 	struct rw_semaphore sb_lock;	/* read: a notification uses sb */
+
+	struct backing_dev_info *bdi;	/* a reference, from the mount on */
 
 	struct fusewb_mount_opts opts;
 	char subtype[256];		/* empty: none */
@@ -107,11 +113,17 @@ struct fusewb_conn {
 					 * user namespace
 					 */
 	struct fusewb_policy policy;
+	struct mutex policy_lock;	/* to write it */
+	bool negotiated;		/* policy_lock: @server_max_write and
+					 * @flags are known
+					 */
+	struct fusewb_deadlines deadlines;
 
 	/* negotiated by INIT */
 	enum fusewb_writeback writeback;
 	unsigned int minor;
-	unsigned int max_write;		/* bytes in one WRITE */
+	unsigned int max_write;		/* bytes in one WRITE, by the policy */
+	unsigned int server_max_write;	/* bytes, that the server takes */
 	unsigned int max_read;		/* bytes in one READ */
 	unsigned int max_readahead;	/* bytes */
 	u64 flags;			/* FUSE_* of INIT both sides know */
@@ -140,6 +152,9 @@ struct fusewb_conn {
 
 	struct fusewb_counters counters;
 	struct ratelimit_state malformed_limit;	/* of messages about them */
+
+	/* FUSEWB_A_CONN_LATENCY, by class */
+	atomic64_t latency[FUSEWB_CLASS_ALL][FUSEWB_LATENCY_BUCKETS];
 };
 
 /**
@@ -169,6 +184,9 @@ void fusewb_conn_put(struct fusewb_conn *conn);
 void fusewb_conn_register(struct fusewb_conn *conn);
 void fusewb_conn_unregister(struct fusewb_conn *conn);
 
+/** fusewb_conn_announce() - an event, if registered; in the order of its life. */
+void fusewb_conn_announce(struct fusewb_conn *conn, enum fusewb_cmd cmd);
+
 /**
  * fusewb_conn_find_from() - look a connection up by id
  * @id: the connection with this id, or the first one with a greater id
@@ -182,9 +200,10 @@ unsigned int fusewb_conn_count(void);
  * fusewb_conn_abort() - give the server up
  *
  * Every request ends with -ENOTCONN, every waiter wakes, readers of the device
- * get ENODEV. Idempotent; may sleep, waits for nobody's good will.
+ * get ENODEV. Idempotent: the first @reason counts, and is announced if the file
+ * system is mounted; may sleep, waits for nobody's good will.
  */
-void fusewb_conn_abort(struct fusewb_conn *conn);
+void fusewb_conn_abort(struct fusewb_conn *conn, enum fusewb_abort_reason reason);
 
 /**
  * fusewb_conn_close() - the file system is gone, let the server finish

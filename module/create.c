@@ -86,7 +86,7 @@ static int create_open(struct inode *dir, struct dentry *dentry, struct file *fi
 		return -ENOMEM;
 	err = fusewb_call(conn, &args);
 	if (err) {
-		if (err == -EINTR)
+		if (fusewb_left(err))
 			fusewb_dir_changed(dir);
 		fusewb_entry_ask_next_time(dentry);
 		goto out_put;

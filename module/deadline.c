@@ -2,51 +2,351 @@
 /*
  * Deadlines.
  *
- * Every request has a timer of its own, from the moment it was queued to its
- * end, so that it is late by the timer's resolution and not by a scan's. The
- * policy is "report": a request past its deadline is counted and named in the
- * kernel log, once, and goes on.
+ * Every request has a timer of its own from the moment it was made to its end,
+ * so that it is late by the timer's resolution and not by a scan's. The policy
+ * of the connection says for each class of operations how long the server may
+ * take, and what happens then. Both can change while the request runs: the
+ * deadline always counts from the making of the request, and the timer is
+ * moved.
+ *
+ * The timer's callback runs in softirq, where the locks of queue and device
+ * cannot be had. So it only puts the request on a list for a work item, which
+ * reports it and does what the policy says:
+ *
+ *   report	nothing else
+ *   fail	A request that the server was not given is taken back and ends.
+ *		One that it has is abandoned, as by a waiter that was killed:
+ *		the late answer is discarded and gives back what it brought. A
+ *		request that cannot end before its answer says so in @expire.
+ *   abort	the connection is given up
+ *
+ * The timer may run when the answer comes. Whoever ends the request first is
+ * decided by its fate; the end waits for a work item that is failing the same
+ * request, which takes no longer than the copy of one answer.
  */
-#include <linux/module.h>
-#include <linux/ratelimit.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
 
 #include "compat/compat.h"
 #include "connection.h"
 #include "deadline.h"
+#include "netlink.h"
+#include "queue.h"
 #include "request.h"
 
-static unsigned int deadline_ms;
-module_param(deadline_ms, uint, 0644);
-MODULE_PARM_DESC(deadline_ms,
-		 "report requests that the server has not answered after so many milliseconds (0: none)");
+/* Timers this close to each other may run in one interrupt. */
+#define SLACK_NS NSEC_PER_MSEC
+
+static struct workqueue_struct *workqueue;
+
+enum fusewb_class fusewb_class_of(u32 opcode)
+{
+	switch (opcode) {
+	case FUSE_WRITE:
+	case FUSE_FSYNC:
+	case FUSE_FSYNCDIR:
+	case FUSE_FLUSH:
+		return FUSEWB_CLASS_WRITEBACK;
+	case FUSE_READ:
+	case FUSE_READDIR:
+	case FUSE_READDIRPLUS:
+	case FUSE_READLINK:
+		return FUSEWB_CLASS_READ;
+	case FUSE_GETLK:
+	case FUSE_SETLK:
+	case FUSE_SETLKW:
+		return FUSEWB_CLASS_LOCK;
+	default:
+		return FUSEWB_CLASS_METADATA;
+	}
+}
+
+static u32 deadline_of(const struct fusewb_policy *policy, enum fusewb_class class)
+{
+	return READ_ONCE(policy->deadline_ms[class]) ?:
+	       READ_ONCE(policy->deadline_ms[FUSEWB_CLASS_ALL]);
+}
+
+u32 fusewb_deadline_ms(const struct fusewb_req *req)
+{
+	return deadline_of(&req->conn->policy, fusewb_class_of(req->in.opcode));
+}
+
+static void arm(struct fusewb_req *req, u32 ms)
+{
+	lockdep_assert_held(&req->conn->deadlines.lock);
+	hrtimer_start_range_ns(&req->deadline, ktime_add_ms(req->queued_at, ms), SLACK_NS,
+			       HRTIMER_MODE_ABS_SOFT);
+}
+
+static void hand_to_work(struct fusewb_req *req)
+{
+	struct fusewb_conn *conn = req->conn;
+
+	lockdep_assert_held(&conn->deadlines.lock);
+	if (!list_empty(&req->late))
+		return;
+	fusewb_req_get(req);
+	list_add_tail(&req->late, &conn->deadlines.late);
+	/* The work's own: the last request may go before it is done. */
+	fusewb_conn_get(conn);
+	if (!queue_work(workqueue, &conn->deadlines.work))
+		fusewb_conn_put(conn);
+}
 
 static enum hrtimer_restart expired(struct hrtimer *timer)
 {
 	struct fusewb_req *req = container_of(timer, struct fusewb_req, deadline);
-	s64 age = ktime_ms_delta(ktime_get(), req->queued_at);
+	struct fusewb_deadlines *deadlines = &req->conn->deadlines;
+	u32 ms;
 
-	set_bit(FUSEWB_REQ_F_LATE, &req->flags);
-	atomic64_inc(&req->conn->counters.deadlines);
-	pr_notice_ratelimited("connection %llu: no answer to request %llu (operation %u) after %lld ms\n",
-			      req->conn->id, req->in.unique, req->in.opcode, age);
+	spin_lock(&deadlines->lock);
+	/* The request may have ended, the timer been moved since it fired. */
+	if (!list_empty(&req->unanswered) && !hrtimer_is_queued(timer)) {
+		ms = fusewb_deadline_ms(req);
+		if (ms && ktime_before(ktime_get(), ktime_add_ms(req->queued_at, ms)))
+			arm(req, ms);
+		else if (ms)
+			hand_to_work(req);
+	}
+	spin_unlock(&deadlines->lock);
 	return HRTIMER_NORESTART;
 }
 
 void fusewb_deadline_init(struct fusewb_req *req)
 {
-	hrtimer_setup(&req->deadline, expired, CLOCK_MONOTONIC, HRTIMER_MODE_REL_SOFT);
+	INIT_LIST_HEAD(&req->unanswered);
+	INIT_LIST_HEAD(&req->late);
+	hrtimer_setup(&req->deadline, expired, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_SOFT);
 }
 
 void fusewb_deadline_start(struct fusewb_req *req)
 {
-	unsigned int ms = READ_ONCE(deadline_ms);
+	struct fusewb_deadlines *deadlines = &req->conn->deadlines;
+	u32 ms;
 
 	req->queued_at = ktime_get();
+	spin_lock_bh(&deadlines->lock);
+	req->serial = ++deadlines->last_serial;
+	list_add_tail(&req->unanswered, &deadlines->requests);
+	/* Under the lock, or a change of the policy might pass by unseen. */
+	ms = fusewb_deadline_ms(req);
 	if (ms)
-		hrtimer_start(&req->deadline, ms_to_ktime(ms), HRTIMER_MODE_REL_SOFT);
+		arm(req, ms);
+	spin_unlock_bh(&deadlines->lock);
+}
+
+static bool being_failed(struct fusewb_deadlines *deadlines, const struct fusewb_req *req)
+{
+	bool ret;
+
+	spin_lock_bh(&deadlines->lock);
+	ret = deadlines->failing == req && deadlines->failed_by != current;
+	spin_unlock_bh(&deadlines->lock);
+	return ret;
 }
 
 void fusewb_deadline_stop(struct fusewb_req *req)
 {
+	struct fusewb_deadlines *deadlines = &req->conn->deadlines;
+	bool late, failing;
+
+	spin_lock_bh(&deadlines->lock);
+	list_del_init(&req->unanswered);
+	late = !list_empty(&req->late);
+	list_del_init(&req->late);
+	failing = deadlines->failing == req && deadlines->failed_by != current;
+	spin_unlock_bh(&deadlines->lock);
+
 	hrtimer_cancel(&req->deadline);
+	if (late)
+		fusewb_req_put(req);
+	if (failing)
+		wait_event(deadlines->wait, !being_failed(deadlines, req));
+}
+
+/* Of these nobody waits for the answer, and the server keeps what they name. */
+static bool gives_back(const struct fusewb_req *req)
+{
+	switch (req->in.opcode) {
+	case FUSE_RELEASE:
+	case FUSE_RELEASEDIR:
+	case FUSE_DESTROY:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void fail(struct fusewb_req *req)
+{
+	if (req->expire) {
+		req->expire(req);
+		return;
+	}
+	if (gives_back(req))
+		return;
+	if (fusewb_queue_recall(req)) {
+		fusewb_req_end(req, -ETIMEDOUT);
+		return;
+	}
+	if (atomic_cmpxchg(&req->fate, FUSEWB_FATE_OPEN, FUSEWB_FATE_ABANDONED) !=
+	    FUSEWB_FATE_OPEN)
+		return;
+	fusewb_req_interrupt(req);
+	if (!req->background) {
+		wake_up(&req->wait);
+		return;
+	}
+	/* An answer that is being copied finds the fate, or is waited for. */
+	mutex_lock(&req->copying);
+	mutex_unlock(&req->copying);
+	if (req->end)
+		req->end(req, -ETIMEDOUT);
+	fusewb_req_drop_payload(req);
+}
+
+/* Return: false if the request has ended meanwhile. */
+static bool begin_failing(struct fusewb_deadlines *deadlines, struct fusewb_req *req)
+{
+	bool running;
+
+	spin_lock_bh(&deadlines->lock);
+	running = !list_empty(&req->unanswered);
+	if (running) {
+		deadlines->failing = req;
+		deadlines->failed_by = current;
+	}
+	spin_unlock_bh(&deadlines->lock);
+	return running;
+}
+
+static void end_failing(struct fusewb_deadlines *deadlines)
+{
+	spin_lock_bh(&deadlines->lock);
+	deadlines->failing = NULL;
+	deadlines->failed_by = NULL;
+	spin_unlock_bh(&deadlines->lock);
+	wake_up_all(&deadlines->wait);
+}
+
+static void expire(struct fusewb_req *req)
+{
+	struct fusewb_conn *conn = req->conn;
+	u32 action = READ_ONCE(conn->policy.action);
+
+	set_bit(FUSEWB_REQ_F_LATE, &req->flags);
+	atomic64_inc(&conn->counters.deadlines);
+	pr_notice_ratelimited("connection %llu: no answer to request %llu (operation %u) after %lld ms\n",
+			      conn->id, req->in.unique, req->in.opcode,
+			      ktime_ms_delta(ktime_get(), req->queued_at));
+	fusewb_netlink_expired(req, action);
+	switch (action) {
+	case FUSEWB_ACTION_FAIL:
+		if (!begin_failing(&conn->deadlines, req))
+			break;
+		fail(req);
+		end_failing(&conn->deadlines);
+		break;
+	case FUSEWB_ACTION_ABORT:
+		fusewb_conn_abort(conn, FUSEWB_ABORT_DEADLINE);
+		break;
+	}
+}
+
+static struct fusewb_req *next_late(struct fusewb_deadlines *deadlines)
+{
+	struct fusewb_req *req;
+
+	spin_lock_bh(&deadlines->lock);
+	req = list_first_entry_or_null(&deadlines->late, struct fusewb_req, late);
+	if (req)
+		list_del_init(&req->late);
+	spin_unlock_bh(&deadlines->lock);
+	return req;
+}
+
+static void expire_work(struct work_struct *work)
+{
+	struct fusewb_deadlines *deadlines = container_of(work, struct fusewb_deadlines, work);
+	struct fusewb_conn *conn = container_of(deadlines, struct fusewb_conn, deadlines);
+	struct fusewb_req *req;
+
+	while ((req = next_late(deadlines))) {
+		/* One that was failed is the server's only; nobody waits for it. */
+		if (atomic_read(&req->fate) == FUSEWB_FATE_OPEN)
+			expire(req);
+		fusewb_req_put(req);
+	}
+	fusewb_conn_put(conn);
+}
+
+void fusewb_deadlines_init(struct fusewb_deadlines *deadlines)
+{
+	spin_lock_init(&deadlines->lock);
+	INIT_LIST_HEAD(&deadlines->requests);
+	INIT_LIST_HEAD(&deadlines->late);
+	INIT_WORK(&deadlines->work, expire_work);
+	init_waitqueue_head(&deadlines->wait);
+}
+
+void fusewb_deadlines_changed(struct fusewb_conn *conn, const struct fusewb_policy *old)
+{
+	struct fusewb_deadlines *deadlines = &conn->deadlines;
+	bool other_action = old->action != conn->policy.action;
+	struct fusewb_req *req;
+
+	spin_lock_bh(&deadlines->lock);
+	list_for_each_entry(req, &deadlines->requests, unanswered) {
+		enum fusewb_class class = fusewb_class_of(req->in.opcode);
+		u32 ms = deadline_of(&conn->policy, class);
+
+		/* What was reported is not reported again for the same reason. */
+		if (ms == deadline_of(old, class) && !other_action)
+			continue;
+		/* A callback that runs now waits for the lock, and looks again. */
+		if (ms)
+			arm(req, ms);
+		else
+			hrtimer_try_to_cancel(&req->deadline);
+	}
+	spin_unlock_bh(&deadlines->lock);
+}
+
+struct fusewb_req *fusewb_deadlines_next(struct fusewb_conn *conn, u64 serial, u64 min_age,
+					 struct fusewb_req *last)
+{
+	struct fusewb_deadlines *deadlines = &conn->deadlines;
+	ktime_t now = ktime_get();
+	struct fusewb_req *req, *found = NULL;
+
+	spin_lock_bh(&deadlines->lock);
+	/* From where the last one is, unless it has ended. */
+	if (last && !list_empty(&last->unanswered))
+		req = last;
+	else
+		req = list_entry(&deadlines->requests, struct fusewb_req, unanswered);
+	list_for_each_entry_continue(req, &deadlines->requests, unanswered) {
+		if (req->serial >= serial &&
+		    ktime_us_delta(now, req->queued_at) >= (s64)min_age) {
+			found = fusewb_req_get(req);
+			break;
+		}
+	}
+	spin_unlock_bh(&deadlines->lock);
+	if (last)
+		fusewb_req_put(last);
+	return found;
+}
+
+int fusewb_deadlines_start(void)
+{
+	/* A late request may be what memory waits for; it is never many. */
+	workqueue = alloc_workqueue("fusewb", WQ_UNBOUND | WQ_HIGHPRI | WQ_MEM_RECLAIM, 0);
+	return workqueue ? 0 : -ENOMEM;
+}
+
+void fusewb_deadlines_end(void)
+{
+	destroy_workqueue(workqueue);
 }

@@ -29,6 +29,7 @@
 #include "answer.h"
 #include "connection.h"
 #include "device.h"
+#include "latency.h"
 #include "notify.h"
 #include "queue.h"
 #include "request.h"
@@ -241,7 +242,7 @@ static ssize_t dev_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	/* Otherwise a request might fit into no buffer, ever. */
 	if (iov_iter_count(to) < max_t(size_t, FUSE_MIN_READ_BUFFER,
 				       sizeof(struct fuse_in_header) +
-				       sizeof(struct fuse_write_in) + conn->max_write))
+				       sizeof(struct fuse_write_in) + conn->server_max_write))
 		return -EINVAL;
 
 	for (;;) {
@@ -335,7 +336,12 @@ static int copy_in(struct fusewb_req *req, struct iov_iter *from, size_t len)
 	pagefault_disable();
 	if (copy_from_iter(req->out_args, fixed, from) != fixed)
 		goto out;
-	/* A payload that nobody waits for any more has no folios left. */
+	/*
+	 * A payload that nobody waits for any more has no folios left, or they
+	 * are being given back by the end that the deadline brought.
+	 */
+	if (req->background && atomic_read(&req->fate) == FUSEWB_FATE_ABANDONED)
+		payload = 0;
 	for (i = 0; i < req->nr_spans && payload; i++) {
 		size_t n = min(payload, req->spans[i].len);
 
@@ -427,6 +433,7 @@ static ssize_t dev_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	}
 	req->out = out;
 	atomic64_inc(&conn->counters.answers);
+	fusewb_latency_answered(req);
 	fusewb_req_end(req, out.error);
 	return total;
 }
@@ -502,7 +509,7 @@ static int dev_release(struct inode *inode, struct file *file)
 		spin_unlock(&conn->queue.lock);
 		/* Nobody can read or answer any more. */
 		if (last)
-			fusewb_conn_abort(conn);
+			fusewb_conn_abort(conn, FUSEWB_ABORT_DEVICE_CLOSED);
 		end_processing(dev);
 		fusewb_conn_put(conn);
 	}

@@ -218,8 +218,8 @@ static struct dentry *make(struct inode *dir, struct dentry *dentry, umode_t typ
 	version = fusewb_attr_version(conn);
 	err = fusewb_call(conn, args);
 	if (err) {
-		/* Killed, nobody knows whether it happened. */
-		if (err == -EINTR)
+		/* Nobody knows whether it happened. */
+		if (fusewb_left(err))
 			fusewb_dir_changed(dir);
 		fusewb_entry_ask_next_time(dentry);
 		return ERR_PTR(err);
@@ -327,7 +327,7 @@ static int make_link(struct dentry *old, struct inode *dir, struct dentry *dentr
 	int err = make_simple(dir, dentry, inode->i_mode, &args);
 
 	/* A server without node ids of its own may answer with another one. */
-	if (!err || err == -EINTR)
+	if (!err || fusewb_left(err))
 		fusewb_invalidate_attr(inode);
 	if (!err)
 		fusewb_touch_ctime(inode);
@@ -364,7 +364,7 @@ static int remove_name(struct inode *dir, struct dentry *dentry, u32 opcode)
 	if (!err) {
 		fusewb_dir_changed(dir);
 		fusewb_entry_gone(dentry);
-	} else if (err == -EINTR || err == -ENOENT) {
+	} else if (fusewb_left(err) || err == -ENOENT) {
 		fusewb_dir_changed(dir);
 		fusewb_invalidate_attr(d_inode(dentry));
 		fusewb_entry_ask_next_time(dentry);
@@ -427,7 +427,7 @@ static int do_rename(struct mnt_idmap *idmap, struct inode *dir, struct dentry *
 	if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))
 		return -EINVAL;
 	err = ask_rename(dir, dentry, newdir, newdentry, flags);
-	if (err && err != -EINTR && err != -ENOENT)
+	if (err && !fusewb_left(err) && err != -ENOENT)
 		return err;
 
 	fusewb_dir_changed(dir);

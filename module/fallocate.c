@@ -68,7 +68,7 @@ static int ask(struct file *file, int mode, loff_t offset, loff_t length)
 		truncate_pagecache_range(inode, offset, end - 1);
 	if (!req->left)
 		fusewb_range_done(req);
-	if (!err || err == -EINTR)
+	if (!err || fusewb_left(err))
 		fusewb_invalidate_attr(inode);
 	fusewb_req_put(req);
 	return err;

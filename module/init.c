@@ -30,16 +30,6 @@
 /* Without FUSE_MAX_PAGES a request has at most so many pages of 4 KiB. */
 #define DEFAULT_MAX_PAGES 32
 
-static enum fusewb_writeback choose_writeback(const struct fusewb_conn *conn)
-{
-	if (!(conn->flags & FUSE_WRITEBACK_CACHE))
-		return FUSEWB_WRITEBACK_THROUGH;
-	/* A mount option can ask for less than the policy allows, never for more. */
-	if (conn->opts.writeback == FUSEWB_OPT_COPY)
-		return FUSEWB_WRITEBACK_COPY;
-	return READ_ONCE(conn->policy.writeback);
-}
-
 static void take_over(struct fusewb_conn *conn, const struct fuse_init_out *out)
 {
 	unsigned int max_pages = DEFAULT_MAX_PAGES;
@@ -50,6 +40,8 @@ static void take_over(struct fusewb_conn *conn, const struct fuse_init_out *out)
 	if (conn->flags & FUSE_INIT_EXT)
 		conn->flags |= (u64)out->flags2 << 32;
 	conn->flags &= OFFERED;
+	if (READ_ONCE(conn->policy.force_writeback_cache))
+		conn->flags |= FUSE_WRITEBACK_CACHE;
 	/* Without it nobody would look at the ACLs. */
 	if (conn->flags & FUSE_POSIX_ACL)
 		conn->opts.default_permissions = true;
@@ -58,7 +50,7 @@ static void take_over(struct fusewb_conn *conn, const struct fuse_init_out *out)
 	limit = min_t(u64, (u64)max_pages << PAGE_SHIFT, FUSEWB_MAX_TRANSFER);
 
 	/* The protocol promises the server's readers one page at least. */
-	conn->max_write = clamp_t(unsigned int, out->max_write, PAGE_SIZE, limit);
+	conn->server_max_write = clamp_t(unsigned int, out->max_write, PAGE_SIZE, limit);
 	conn->max_read = limit;
 	if (conn->opts.max_read)
 		conn->max_read = clamp_t(unsigned int, conn->opts.max_read, PAGE_SIZE, limit);
@@ -66,7 +58,6 @@ static void take_over(struct fusewb_conn *conn, const struct fuse_init_out *out)
 	/* Zero: the server leaves it to the kernel; zero or more than 1 s is none. */
 	conn->time_gran = out->time_gran && out->time_gran <= NSEC_PER_SEC ?
 			  out->time_gran : 1;
-	conn->writeback = choose_writeback(conn);
 	if (out->max_background) {
 		spin_lock(&conn->queue.lock);
 		conn->queue.max_background = out->max_background;
@@ -87,10 +78,11 @@ static void init_end(struct fusewb_req *req, int error)
 		pr_warn("connection %llu: the server refused FUSE_INIT (error %d) or speaks FUSE %u.%u; %u.%u to %u.%u is needed\n",
 			conn->id, error, out.major, out.minor, FUSEWB_PROTO_MAJOR, MINOR_MIN,
 			FUSEWB_PROTO_MAJOR, FUSEWB_PROTO_MINOR);
-		fusewb_conn_abort(conn);
+		fusewb_conn_abort(conn, FUSEWB_ABORT_INIT);
 		return;
 	}
 	take_over(conn, &out);
+	fusewb_policy_negotiated(conn);
 	fusewb_super_negotiated(conn);
 	fusewb_conn_set_server(conn);
 	fusewb_conn_ready(conn);

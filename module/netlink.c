@@ -15,9 +15,8 @@
 #include "connection.h"
 #include "init.h"
 #include "netlink.h"
+#include "netlink_parts.h"
 #include "version.h"
-
-static struct genl_family family;
 
 static const struct {
 	int attr;
@@ -61,12 +60,46 @@ static int put_counters(struct sk_buff *skb, struct fusewb_conn *conn)
 	return 0;
 }
 
+static const u8 latencies[FUSEWB_CLASS_ALL] = {
+	[FUSEWB_CLASS_WRITEBACK] = FUSEWB_A_LATENCY_WRITEBACK,
+	[FUSEWB_CLASS_METADATA] = FUSEWB_A_LATENCY_METADATA,
+	[FUSEWB_CLASS_READ] = FUSEWB_A_LATENCY_READ,
+	[FUSEWB_CLASS_LOCK] = FUSEWB_A_LATENCY_LOCK,
+};
+
+#define LATENCY_SIZE (FUSEWB_LATENCY_BUCKETS * sizeof(u64))
+
+static int put_latency(struct sk_buff *skb, struct fusewb_conn *conn)
+{
+	struct nlattr *nest = nla_nest_start(skb, FUSEWB_A_CONN_LATENCY);
+	struct nlattr *attr;
+	unsigned int class, i;
+	u64 count;
+
+	if (!nest)
+		return -EMSGSIZE;
+	for (class = 0; class < FUSEWB_CLASS_ALL; class++) {
+		attr = nla_reserve(skb, latencies[class], LATENCY_SIZE);
+		if (!attr)
+			return -EMSGSIZE;
+		for (i = 0; i < FUSEWB_LATENCY_BUCKETS; i++) {
+			count = atomic64_read(&conn->latency[class][i]);
+			/* It is aligned to four bytes only. */
+			memcpy(nla_data(attr) + i * sizeof(u64), &count, sizeof(count));
+		}
+	}
+	nla_nest_end(skb, nest);
+	return 0;
+}
+
 /* No less than what put_conn() takes. */
 static size_t conn_size(void)
 {
 	return nla_total_size_64bit(sizeof(u64)) +
-	       nla_total_size(sizeof(u32)) * 9 +
+	       nla_total_size(sizeof(u32)) * 10 +
 	       nla_total_size(sizeof(u8)) +
+	       FUSEWB_NL_POLICY_SIZE +
+	       nla_total_size(0) + nla_total_size(LATENCY_SIZE) * FUSEWB_CLASS_ALL +
 	       nla_total_size(sizeof_field(struct fusewb_conn, subtype)) +
 	       nla_total_size(0) +
 	       nla_total_size_64bit(sizeof(u64)) * ARRAY_SIZE(counters);
@@ -76,7 +109,7 @@ static size_t conn_size(void)
 static int put_conn(struct sk_buff *skb, struct fusewb_conn *conn, u8 cmd,
 		    u32 portid, u32 seq, int flags, struct pid_namespace *ns)
 {
-	void *msg = genlmsg_put(skb, portid, seq, &family, flags, cmd);
+	void *msg = genlmsg_put(skb, portid, seq, &fusewb_family, flags, cmd);
 
 	if (!msg)
 		return -EMSGSIZE;
@@ -95,7 +128,10 @@ static int put_conn(struct sk_buff *skb, struct fusewb_conn *conn, u8 cmd,
 	    nla_put_u32(skb, FUSEWB_A_CONN_PROTO_MINOR, READ_ONCE(conn->minor)) ||
 	    nla_put_u32(skb, FUSEWB_A_CONN_MAX_WRITE, READ_ONCE(conn->max_write)) ||
 	    nla_put_u32(skb, FUSEWB_A_CONN_MAX_READ, READ_ONCE(conn->max_read)) ||
-	    put_counters(skb, conn)) {
+	    put_counters(skb, conn) ||
+	    fusewb_nl_put_policy(skb, FUSEWB_A_CONN_POLICY, &conn->policy) ||
+	    put_latency(skb, conn) ||
+	    nla_put_u32(skb, FUSEWB_A_CONN_ABORT_REASON, READ_ONCE(conn->abort_reason))) {
 		genlmsg_cancel(skb, msg);
 		return -EMSGSIZE;
 	}
@@ -110,7 +146,7 @@ static int info_get(struct sk_buff *request, struct genl_info *info)
 
 	if (!skb)
 		return -ENOMEM;
-	msg = genlmsg_put_reply(skb, info, &family, 0, FUSEWB_CMD_INFO_GET);
+	msg = genlmsg_put_reply(skb, info, &fusewb_family, 0, FUSEWB_CMD_INFO_GET);
 	if (!msg ||
 	    nla_put_string(skb, FUSEWB_A_INFO_VERSION, FUSEWB_VERSION) ||
 	    nla_put_u32(skb, FUSEWB_A_INFO_PROTO_MAJOR, FUSEWB_PROTO_MAJOR) ||
@@ -123,27 +159,34 @@ static int info_get(struct sk_buff *request, struct genl_info *info)
 	return genlmsg_reply(skb, info);
 }
 
-static int conn_get(struct sk_buff *request, struct genl_info *info)
+struct fusewb_conn *fusewb_nl_conn(struct genl_info *info)
 {
 	struct fusewb_conn *conn;
-	struct sk_buff *skb;
 	u64 id;
-	int err;
 
 	if (GENL_REQ_ATTR_CHECK(info, FUSEWB_A_CONN_ID)) {
 		NL_SET_ERR_MSG(info->extack, "the id of the connection is missing");
-		return -EINVAL;
+		return ERR_PTR(-EINVAL);
 	}
 	id = nla_get_u64(info->attrs[FUSEWB_A_CONN_ID]);
 	conn = fusewb_conn_find_from(id);
-	if (!conn || conn->id != id) {
-		if (conn)
-			fusewb_conn_put(conn);
-		NL_SET_ERR_MSG_ATTR(info->extack, info->attrs[FUSEWB_A_CONN_ID],
-				    "there is no connection with this id");
-		return -ENOENT;
-	}
+	if (conn && conn->id == id)
+		return conn;
+	if (conn)
+		fusewb_conn_put(conn);
+	NL_SET_ERR_MSG_ATTR(info->extack, info->attrs[FUSEWB_A_CONN_ID],
+			    "there is no connection with this id");
+	return ERR_PTR(-ENOENT);
+}
 
+static int conn_get(struct sk_buff *request, struct genl_info *info)
+{
+	struct fusewb_conn *conn = fusewb_nl_conn(info);
+	struct sk_buff *skb;
+	int err;
+
+	if (IS_ERR(conn))
+		return PTR_ERR(conn);
 	skb = genlmsg_new(conn_size(), GFP_KERNEL);
 	err = skb ? put_conn(skb, conn, FUSEWB_CMD_CONN_GET, info->snd_portid,
 			     info->snd_seq, 0, task_active_pid_ns(current)) : -ENOMEM;
@@ -153,6 +196,31 @@ static int conn_get(struct sk_buff *request, struct genl_info *info)
 		return err;
 	}
 	return genlmsg_reply(skb, info);
+}
+
+int fusewb_nl_may_change(struct sk_buff *request, struct genl_info *info)
+{
+	/* Of who opened the socket and of who sends, in the initial namespace. */
+	if (netlink_capable(request, CAP_SYS_ADMIN))
+		return 0;
+	NL_SET_ERR_MSG(info->extack, "changes need CAP_SYS_ADMIN in the initial user namespace");
+	return -EPERM;
+}
+
+static int conn_abort(struct sk_buff *request, struct genl_info *info)
+{
+	struct fusewb_conn *conn;
+	int err;
+
+	err = fusewb_nl_may_change(request, info);
+	if (err)
+		return err;
+	conn = fusewb_nl_conn(info);
+	if (IS_ERR(conn))
+		return PTR_ERR(conn);
+	fusewb_conn_abort(conn, FUSEWB_ABORT_REQUESTED);
+	fusewb_conn_put(conn);
+	return 0;
 }
 
 /* Where a dump is: the least id that was not told yet. */
@@ -194,24 +262,37 @@ static int conn_dump(struct sk_buff *skb, struct netlink_callback *cb)
 	return skb->len;
 }
 
+bool fusewb_nl_listened(void)
+{
+	return genl_has_listeners(&fusewb_family, &init_net, 0);
+}
+
+void fusewb_nl_send(struct sk_buff *skb)
+{
+	if (skb)
+		/* A receiver without room is told by the socket. */
+		genlmsg_multicast(&fusewb_family, skb, 0, 0, GFP_KERNEL);
+	else
+		genl_set_err(&fusewb_family, &init_net, 0, 0, -ENOBUFS);
+}
+
 void fusewb_netlink_event(struct fusewb_conn *conn, enum fusewb_cmd cmd)
 {
 	struct sk_buff *skb;
 
-	if (!genl_has_listeners(&family, &init_net, 0))
+	if (!fusewb_nl_listened())
 		return;
 	skb = genlmsg_new(conn_size(), GFP_KERNEL);
-	if (!skb)
-		return;
-	if (put_conn(skb, conn, cmd, 0, 0, 0, &init_pid_ns)) {
+	if (skb && put_conn(skb, conn, cmd, 0, 0, 0, &init_pid_ns)) {
 		nlmsg_free(skb);
-		return;
+		skb = NULL;
 	}
-	genlmsg_multicast(&family, skb, 0, 0, GFP_KERNEL);
+	fusewb_nl_send(skb);
 }
 
 /* With strict validation what is not named here is refused. */
-static const struct nla_policy info_policy[] = {
+/* Of those that take no attribute. */
+static const struct nla_policy nothing_policy[] = {
 	[FUSEWB_A_INFO_UNSPEC] = { .type = NLA_REJECT },
 	[FUSEWB_A_INFO_PAD] = { .type = NLA_REJECT },
 };
@@ -226,8 +307,8 @@ static const struct genl_ops ops[] = {
 	{
 		.cmd	= FUSEWB_CMD_INFO_GET,
 		.doit	= info_get,
-		.policy	= info_policy,
-		.maxattr = ARRAY_SIZE(info_policy) - 1,
+		.policy	= nothing_policy,
+		.maxattr = ARRAY_SIZE(nothing_policy) - 1,
 	},
 	{
 		.cmd	= FUSEWB_CMD_CONN_GET,
@@ -237,13 +318,44 @@ static const struct genl_ops ops[] = {
 		.policy	= conn_policy,
 		.maxattr = ARRAY_SIZE(conn_policy) - 1,
 	},
+	{
+		.cmd	= FUSEWB_CMD_POLICY_GET,
+		.doit	= fusewb_nl_policy_get,
+		.policy	= nothing_policy,
+		.maxattr = ARRAY_SIZE(nothing_policy) - 1,
+	},
+	{
+		.cmd	= FUSEWB_CMD_POLICY_SET,
+		.doit	= fusewb_nl_policy_set,
+		.policy	= fusewb_nl_default_policy,
+		.maxattr = FUSEWB_A_DEFAULT_MAX,
+	},
+	{
+		.cmd	= FUSEWB_CMD_CONN_SET,
+		.doit	= fusewb_nl_conn_set,
+		.policy	= fusewb_nl_conn_set_policy,
+		.maxattr = FUSEWB_A_CONN_POLICY,
+	},
+	{
+		.cmd	= FUSEWB_CMD_CONN_ABORT,
+		.doit	= conn_abort,
+		.policy	= conn_policy,
+		.maxattr = ARRAY_SIZE(conn_policy) - 1,
+	},
+	{
+		.cmd	= FUSEWB_CMD_REQUEST_GET,
+		.start	= fusewb_nl_request_start,
+		.dumpit	= fusewb_nl_request_dump,
+		.policy	= fusewb_nl_request_policy,
+		.maxattr = FUSEWB_A_REQUEST_AGE_USEC,
+	},
 };
 
 static const struct genl_multicast_group groups[] = {
 	{ .name = FUSEWB_MCGRP_EVENTS },
 };
 
-static struct genl_family family __ro_after_init = {
+struct genl_family fusewb_family __ro_after_init = {
 	.name		= FUSEWB_GENL_NAME,
 	.version	= FUSEWB_GENL_VERSION,
 	.module		= THIS_MODULE,
@@ -257,10 +369,10 @@ static struct genl_family family __ro_after_init = {
 
 int __init fusewb_netlink_register(void)
 {
-	return genl_register_family(&family);
+	return genl_register_family(&fusewb_family);
 }
 
 void fusewb_netlink_unregister(void)
 {
-	genl_unregister_family(&family);
+	genl_unregister_family(&fusewb_family);
 }

@@ -6,14 +6,20 @@
 #include <linux/fusewb.h>
 
 struct fusewb_conn;
+struct fusewb_req;
 
 /**
  * fusewb_netlink_event() - tell the events group about a connection
- * @cmd: FUSEWB_CMD_CONN_ADDED, _READY or _REMOVED
+ * @cmd: an event that carries the attributes of FUSEWB_CMD_CONN_GET
  *
- * Best effort: without memory the receivers' next dump tells. May sleep.
+ * Without memory the receivers get ENOBUFS, and dump. May sleep.
  */
 void fusewb_netlink_event(struct fusewb_conn *conn, enum fusewb_cmd cmd);
+
+/** fusewb_netlink_expired() - a request is past its deadline. May sleep.
+ * @action: enum fusewb_action, what will be done
+ */
+void fusewb_netlink_expired(const struct fusewb_req *req, u32 action);
 
 int fusewb_netlink_register(void);
 void fusewb_netlink_unregister(void);

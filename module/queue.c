@@ -68,6 +68,9 @@ bool fusewb_queue_recall(struct fusewb_req *req)
 	if (queued) {
 		list_del_init(&req->link);
 		WRITE_ONCE(req->state, FUSEWB_REQ_DONE);
+		/* fusewb_req_end() counts it off again */
+		if (req->background)
+			q->active_background++;
 	}
 	spin_unlock(&q->lock);
 	return queued;
@@ -76,11 +79,13 @@ bool fusewb_queue_recall(struct fusewb_req *req)
 void fusewb_queue_interrupt(struct fusewb_req *req)
 {
 	struct fusewb_queue *q = &req->conn->queue;
+	int fate;
 
 	spin_lock(&q->lock);
 	/* Pairs with the exchange of the fate in fusewb_req_end(). */
+	fate = atomic_read(&req->fate);
 	if (!q->aborted && list_empty(&req->interrupt_link) &&
-	    atomic_read(&req->fate) != FUSEWB_FATE_ENDED)
+	    fate != FUSEWB_FATE_ENDED && fate != FUSEWB_FATE_ORPHANED)
 		list_add_tail(&req->interrupt_link, &q->interrupts);
 	spin_unlock(&q->lock);
 	wake_reader(q);

@@ -20,7 +20,8 @@ int fusewb_queue_add(struct fusewb_conn *conn, struct fusewb_req *req);
 
 /**
  * fusewb_queue_recall() - take a request back that was not handed over
- * Return: true if it was QUEUED; the queue's reference is the caller's then.
+ * Return: true if it was QUEUED; the queue's reference is the caller's then,
+ * who ends the request. A background one is ended by fusewb_req_end().
  */
 bool fusewb_queue_recall(struct fusewb_req *req);
 

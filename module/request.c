@@ -154,6 +154,7 @@ static void free_req(struct kref *ref)
 	if (req->in_args != req->inline_args)
 		kvfree(req->in_args);
 	mutex_destroy(&req->copying);
+	put_pid(req->pid);
 	mempool_free(req, &conn->req_reserve);
 	fusewb_conn_put(conn);
 }
@@ -217,6 +218,8 @@ void fusewb_req_set_creds(struct fusewb_req *req)
 	req->in.uid = from_kuid_munged(conn->user_ns, current_fsuid());
 	req->in.gid = from_kgid_munged(conn->user_ns, current_fsgid());
 	req->in.pid = pid_nr_ns(task_pid(current), conn->pid_ns);
+	req->pid = get_pid(task_pid(current));
+	req->uid = current_fsuid();
 }
 
 /* Start the clock and queue. On error the request was not queued. */
@@ -317,7 +320,9 @@ void fusewb_req_end(struct fusewb_req *req, int error)
 	req->error = error;
 	WRITE_ONCE(req->state, FUSEWB_REQ_DONE);
 	/* Orders the answer before it, for whoever sees the fate. */
-	fate = atomic_xchg(&req->fate, FUSEWB_FATE_ENDED);
+	fate = atomic_cmpxchg(&req->fate, FUSEWB_FATE_OPEN, FUSEWB_FATE_ENDED);
+	if (fate == FUSEWB_FATE_ABANDONED)
+		atomic_set(&req->fate, FUSEWB_FATE_ORPHANED);
 	if (test_bit(FUSEWB_REQ_F_INTERRUPTED, &req->flags))
 		fusewb_queue_forget_interrupt(req);
 
@@ -336,12 +341,29 @@ void fusewb_req_end(struct fusewb_req *req, int error)
 	fusewb_req_put(req);
 }
 
-static bool ended(struct fusewb_req *req)
+/* The end came, or the deadline without it. */
+static bool decided(struct fusewb_req *req)
 {
-	return atomic_read_acquire(&req->fate) == FUSEWB_FATE_ENDED;
+	return atomic_read_acquire(&req->fate) != FUSEWB_FATE_OPEN;
 }
 
-/* The waiter was killed. Return: -EINTR, or what the end said just before. */
+/* The waiter goes, the server keeps the request. */
+static void abandon(struct fusewb_req *req)
+{
+	req->left = true;
+	if (!req->orphan)
+		fusewb_req_drop_payload(req);
+}
+
+static int outcome(struct fusewb_req *req)
+{
+	if (atomic_read(&req->fate) == FUSEWB_FATE_ENDED)
+		return req->error;
+	abandon(req);
+	return -ETIMEDOUT;
+}
+
+/* The waiter was killed. Return: -EINTR, or what was decided just before. */
 static int leave(struct fusewb_req *req)
 {
 	if (fusewb_queue_recall(req)) {
@@ -350,13 +372,20 @@ static int leave(struct fusewb_req *req)
 		fusewb_req_put(req);
 		return -EINTR;
 	}
-	if (atomic_cmpxchg(&req->fate, FUSEWB_FATE_OPEN, FUSEWB_FATE_ABANDONED) ==
-	    FUSEWB_FATE_ENDED)
-		return req->error;
-	req->left = true;
-	if (!req->orphan)
-		fusewb_req_drop_payload(req);
+	if (atomic_cmpxchg(&req->fate, FUSEWB_FATE_OPEN, FUSEWB_FATE_ABANDONED) !=
+	    FUSEWB_FATE_OPEN)
+		return outcome(req);
+	abandon(req);
 	return -EINTR;
+}
+
+void fusewb_req_interrupt(struct fusewb_req *req)
+{
+	set_bit(FUSEWB_REQ_F_INTERRUPTED, &req->flags);
+	/* Pairs with the hand-over, which marks SENT, then looks here. */
+	smp_mb__after_atomic();
+	if (test_bit(FUSEWB_REQ_F_SENT, &req->flags))
+		fusewb_queue_interrupt(req);
 }
 
 int fusewb_req_call(struct fusewb_req *req)
@@ -372,17 +401,13 @@ int fusewb_req_call(struct fusewb_req *req)
 		fusewb_req_put(req);
 		return err;
 	}
-	if (!wait_event_state(req->wait, ended(req), FUSEWB_INTERRUPTIBLE))
-		return req->error;
+	if (!wait_event_state(req->wait, decided(req), FUSEWB_INTERRUPTIBLE))
+		return outcome(req);
 
 	/* The server decides what a signal means for a request that it has. */
-	set_bit(FUSEWB_REQ_F_INTERRUPTED, &req->flags);
-	/* Pairs with the hand-over, which marks SENT, then looks here. */
-	smp_mb__after_atomic();
-	if (test_bit(FUSEWB_REQ_F_SENT, &req->flags))
-		fusewb_queue_interrupt(req);
-	if (!wait_event_state(req->wait, ended(req), FUSEWB_KILLABLE))
-		return req->error;
+	fusewb_req_interrupt(req);
+	if (!wait_event_state(req->wait, decided(req), FUSEWB_KILLABLE))
+		return outcome(req);
 	return leave(req);
 }
 

@@ -44,7 +44,10 @@ enum fusewb_req_flag {
 enum fusewb_req_fate {
 	FUSEWB_FATE_OPEN,
 	FUSEWB_FATE_ENDED,		/* answer or error are final */
-	FUSEWB_FATE_ABANDONED,		/* the waiter left; see orphaned() */
+	FUSEWB_FATE_ABANDONED,		/* the waiter left or the deadline
+					 * passed; the server has it
+					 */
+	FUSEWB_FATE_ORPHANED,		/* and the end came after all */
 };
 
 enum fusewb_req_state {
@@ -101,8 +104,8 @@ struct fusewb_req {
 	unsigned long flags;		/* enum fusewb_req_flag, atomic */
 
 	/*
-	 * Who finishes it: the end or the waiter that leaves, whichever is
-	 * first to change this from FUSEWB_FATE_OPEN.
+	 * Who finishes it: the end, the deadline, or the waiter that leaves,
+	 * whichever is first to change this from FUSEWB_FATE_OPEN.
 	 */
 	atomic_t fate;
 	int error;			/* 0 or negative, once ENDED */
@@ -139,13 +142,23 @@ struct fusewb_req {
 	struct mutex copying;
 
 	wait_queue_head_t wait;
+
+	/* deadline.c; the next three by conn->deadlines.lock */
+	struct list_head unanswered;
+	struct list_head late;
+	u64 serial;
 	struct hrtimer deadline;
-	ktime_t queued_at;
+	ktime_t queued_at;		/* when it was made, rather */
+
+	/* Who asked; NULL: the kernel itself. */
+	struct pid *pid;
+	kuid_t uid;
 
 	/**
 	 * @end: runs once, in process context, without locks, when the request
 	 * is DONE: answered (@error as the server said) or given up
-	 * (-ENOTCONN: aborted, -EIO: malformed answer). The payload of a
+	 * (-ENOTCONN: aborted, -EIO: malformed answer, -ETIMEDOUT: past its
+	 * deadline; the server may answer it yet). The payload of a
 	 * WRITE is gone by then: its folios were dropped at the hand-over.
 	 * NULL for a request with a waiter.
 	 */
@@ -162,6 +175,16 @@ struct fusewb_req {
 	 * and their like bring.
 	 */
 	void (*orphan)(struct fusewb_req *req);
+
+	/**
+	 * @expire: runs instead of ending the request, when its deadline has
+	 * passed and the policy says that it fails: for one that cannot end
+	 * before the answer, to tell whoever waits, or that can be recalled in
+	 * its own way. Process context, no locks, may end the request; must not
+	 * wait for a server. @end waits until this has returned. NULL: the
+	 * request ends with -ETIMEDOUT and is abandoned.
+	 */
+	void (*expire)(struct fusewb_req *req);
 };
 
 /**
@@ -200,10 +223,16 @@ struct fusewb_args {
  * use a background request.
  *
  * Return: 0, an error of the server (-EPERM...), -ENOTCONN (aborted), -EINTR
- * (killed), -ENOMEM, -EIO (malformed answer). May sleep; no spinlocks, no
+ * (killed), -ETIMEDOUT (past its deadline), -ENOMEM, -EIO (malformed answer). May sleep; no spinlocks, no
  * folio lock unless the VFS demands it.
  */
 int fusewb_call(struct fusewb_conn *conn, struct fusewb_args *args);
+
+/** fusewb_left() - does this error leave open whether the server did it? */
+static inline bool fusewb_left(int error)
+{
+	return error == -EINTR || error == -ETIMEDOUT;
+}
 
 /**
  * fusewb_req_alloc() - a request with arguments copied into it
@@ -272,8 +301,8 @@ void fusewb_req_queue(struct fusewb_req *req);
  *
  * For requests with a payload (READ, WRITE, READDIR). The caller keeps its
  * reference and reads out_args, out_args_len and payload_received afterwards.
- * Waits and errors as fusewb_call(). After -EINTR the payload's folios are no
- * longer touched by anybody.
+ * Waits and errors as fusewb_call(). After -EINTR and -ETIMEDOUT the payload's
+ * folios are no longer touched by anybody.
  */
 int fusewb_req_call(struct fusewb_req *req);
 
@@ -288,6 +317,9 @@ void fusewb_req_queue_forget(struct fusewb_conn *conn, u64 nodeid, u64 nlookup);
  * reference. @error: 0 or negative.
  */
 void fusewb_req_end(struct fusewb_req *req, int error);
+
+/** fusewb_req_interrupt() - tell the server that nobody waits any more. */
+void fusewb_req_interrupt(struct fusewb_req *req);
 
 /** fusewb_req_drop_payload() - give the folios back; waits for a copy that is
  * under way, which is short (see @copying).

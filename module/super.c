@@ -273,7 +273,7 @@ static int show_options(struct seq_file *m, struct dentry *root)
 /* umount -f: whoever waits for the server is to be let go. */
 static void umount_begin(struct super_block *sb)
 {
-	fusewb_conn_abort(fusewb_sb_conn(sb));
+	fusewb_conn_abort(fusewb_sb_conn(sb), FUSEWB_ABORT_UMOUNT_FORCED);
 }
 
 /*
@@ -294,15 +294,15 @@ static const struct super_operations super_ops = {
 
 static int setup_bdi(struct super_block *sb)
 {
+	struct fusewb_conn *conn = fusewb_sb_conn(sb);
 	int err;
 
 	/* Named like st_dev, so that people find it in /sys/class/bdi. */
 	err = super_setup_bdi_name(sb, "%u:%u", MAJOR(sb->s_dev), MINOR(sb->s_dev));
 	if (err)
 		return err;
-	/* What a server that hangs can keep dirty is one hundredth at most. */
-	sb->s_bdi->capabilities |= BDI_CAP_STRICTLIMIT;
-	return bdi_set_max_ratio(sb->s_bdi, 1);
+	conn->bdi = bdi_get(sb->s_bdi);
+	return fusewb_policy_limit_dirty(conn);
 }
 
 void fusewb_super_negotiated(struct fusewb_conn *conn)
@@ -481,7 +481,7 @@ static void give_up(struct fusewb_conn *conn)
 	/* No file is open that could tell of it. */
 	pr_warn("connection %llu: unmounted without the server's answers, %lld bytes in flight are given up\n",
 		conn->id, atomic64_read(&conn->counters.bytes_in_flight));
-	fusewb_conn_abort(conn);
+	fusewb_conn_abort(conn, FUSEWB_ABORT_UNMOUNTED);
 }
 
 /*
@@ -525,7 +525,7 @@ static void settle(struct super_block *sb, struct fusewb_conn *conn)
 
 	/* A server that has not even answered INIT holds nothing of ours. */
 	if (READ_ONCE(conn->state) == FUSEWB_CONN_INIT)
-		fusewb_conn_abort(conn);
+		fusewb_conn_abort(conn, FUSEWB_ABORT_UNMOUNTED);
 
 	/* After an abort a pass fails what is left, and nothing stays dirty. */
 	for (pass = 0; pass < 2 * SETTLE_PASSES && bdi_has_dirty_io(sb->s_bdi); pass++) {
@@ -552,7 +552,7 @@ static void kill_sb(struct super_block *sb)
 	if (registered)
 		settle(sb, conn);
 	else
-		fusewb_conn_abort(conn);
+		fusewb_conn_abort(conn, FUSEWB_ABORT_UNMOUNTED);
 	down_write(&conn->sb_lock);
 	conn->sb = NULL;
 	up_write(&conn->sb_lock);

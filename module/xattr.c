@@ -126,7 +126,7 @@ int fusewb_setxattr(struct inode *inode, const char *name, const void *value, si
 	note_capability(inode, 0);
 	if (!err)
 		fusewb_touch_ctime(inode);
-	if (!err || err == -EINTR)
+	if (!err || fusewb_left(err))
 		fusewb_invalidate_attr(inode);
 	return err;
 }
@@ -151,7 +151,7 @@ int fusewb_removexattr(struct inode *inode, const char *name)
 	}
 	if (!err)
 		fusewb_touch_ctime(inode);
-	if (!err || err == -EINTR)
+	if (!err || fusewb_left(err))
 		fusewb_invalidate_attr(inode);
 	return err;
 }

@@ -73,7 +73,26 @@ Connection parse_connection(const Netlink::Message &message) {
     auto counters = parse_attributes(attributes.at(FUSEWB_A_CONN_COUNTERS));
     for (unsigned i = FUSEWB_A_COUNTER_REQUESTS; i <= FUSEWB_A_COUNTER_MAX; i++)
         connection.counters[i] = value<std::uint64_t>(counters, i);
+    connection.policy = parse_policy(attributes.at(FUSEWB_A_CONN_POLICY));
+    for (const auto &[type, bytes] : parse_attributes(attributes.at(FUSEWB_A_CONN_LATENCY))) {
+        auto &buckets = connection.latency[type];
+        buckets.resize(bytes.size() / sizeof(std::uint64_t));
+        std::memcpy(buckets.data(), bytes.data(), buckets.size() * sizeof(std::uint64_t));
+    }
+    connection.abort_reason = value<std::uint32_t>(attributes, FUSEWB_A_CONN_ABORT_REASON);
     return connection;
+}
+
+bool is_small(unsigned policy_attribute) {
+    switch (policy_attribute) {
+    case FUSEWB_A_POLICY_SYNC_WAITS:
+    case FUSEWB_A_POLICY_STRICT_LIMIT:
+    case FUSEWB_A_POLICY_SPLICE_FOLIOS:
+    case FUSEWB_A_POLICY_FORCE_WRITEBACK_CACHE:
+        return true;
+    default:
+        return false;
+    }
 }
 
 } // namespace
@@ -104,6 +123,49 @@ std::string make_attribute(unsigned type, std::string_view value) {
 
 std::string make_u64_attribute(unsigned type, std::uint64_t value) {
     return make_attribute(type, {reinterpret_cast<const char *>(&value), sizeof(value)});
+}
+
+std::string make_policy(unsigned type, const PolicyValues &values) {
+    std::string nest;
+    for (const auto &[attribute, value] : values) {
+        auto small = static_cast<std::uint8_t>(value);
+        nest += is_small(attribute)
+                    ? make_attribute(attribute, {reinterpret_cast<const char *>(&small), 1})
+                    : make_attribute(attribute,
+                                     {reinterpret_cast<const char *>(&value), sizeof(value)});
+    }
+    return make_attribute(type | NLA_F_NESTED, nest);
+}
+
+PolicyValues parse_policy(std::string_view nest) {
+    PolicyValues values;
+    auto attributes = parse_attributes(nest);
+    for (unsigned i = FUSEWB_A_POLICY_WRITEBACK; i <= FUSEWB_A_POLICY_MAX; i++)
+        values[i] = is_small(i) ? value<std::uint8_t>(attributes, i)
+                                : value<std::uint32_t>(attributes, i);
+    return values;
+}
+
+StuckRequest parse_request(std::string_view bytes) {
+    auto attributes = parse_attributes(bytes);
+    auto u32 = [&](unsigned type) { return value<std::uint32_t>(attributes, type); };
+    auto u64 = [&](unsigned type) { return value<std::uint64_t>(attributes, type); };
+    StuckRequest request;
+    request.connection = u64(FUSEWB_A_REQUEST_CONN_ID);
+    request.unique = u64(FUSEWB_A_REQUEST_UNIQUE);
+    request.opcode = u32(FUSEWB_A_REQUEST_OPCODE);
+    request.request_class = u32(FUSEWB_A_REQUEST_CLASS);
+    request.node = u64(FUSEWB_A_REQUEST_NODEID);
+    request.state = u32(FUSEWB_A_REQUEST_STATE);
+    request.age_usec = u64(FUSEWB_A_REQUEST_AGE_USEC);
+    request.pid = u32(FUSEWB_A_REQUEST_PID);
+    if (attributes.contains(FUSEWB_A_REQUEST_UID))
+        request.uid = u32(FUSEWB_A_REQUEST_UID);
+    request.deadline_ms = u32(FUSEWB_A_REQUEST_DEADLINE_MS);
+    request.bytes = u32(FUSEWB_A_REQUEST_BYTES);
+    if (attributes.contains(FUSEWB_A_REQUEST_ACTION))
+        request.action = u32(FUSEWB_A_REQUEST_ACTION);
+    return request;
 }
 
 std::uint32_t encoded_dev(dev_t dev) {
@@ -222,13 +284,56 @@ Connection Netlink::mounted_at(const std::filesystem::path &mount_point) {
     throw std::runtime_error("no connection for " + mount_point.string());
 }
 
-void Netlink::subscribe() {
+void Netlink::set_policy(std::uint64_t id, const PolicyValues &values) {
+    Reply reply =
+        request(FUSEWB_CMD_CONN_SET, NLM_F_ACK,
+                make_u64_attribute(FUSEWB_A_CONN_ID, id) + make_policy(FUSEWB_A_CONN_POLICY, values));
+    if (reply.error)
+        throw std::system_error(reply.error, std::generic_category(), "set policy: " + reply.text);
+}
+
+void Netlink::abort(std::uint64_t id) {
+    Reply reply =
+        request(FUSEWB_CMD_CONN_ABORT, NLM_F_ACK, make_u64_attribute(FUSEWB_A_CONN_ID, id));
+    if (reply.error)
+        throw std::system_error(reply.error, std::generic_category(), "abort: " + reply.text);
+}
+
+std::map<unsigned, PolicyValues> Netlink::defaults() {
+    Reply reply = request(FUSEWB_CMD_POLICY_GET, NLM_F_ACK, {});
+    if (reply.error || reply.messages.size() != 1)
+        throw std::system_error(reply.error, std::generic_category(), "netlink policy");
+    std::map<unsigned, PolicyValues> all;
+    for (const auto &[type, nest] : parse_attributes(reply.messages.front().attributes))
+        all[type] = parse_policy(nest);
+    return all;
+}
+
+std::vector<StuckRequest> Netlink::requests(std::optional<std::uint64_t> id,
+                                            std::optional<std::uint64_t> min_age_usec) {
+    std::string attributes;
+    if (id)
+        attributes += make_u64_attribute(FUSEWB_A_REQUEST_CONN_ID, *id);
+    if (min_age_usec)
+        attributes += make_u64_attribute(FUSEWB_A_REQUEST_AGE_USEC, *min_age_usec);
+    Reply reply = request(FUSEWB_CMD_REQUEST_GET, NLM_F_DUMP, attributes);
+    if (reply.error)
+        throw std::system_error(reply.error, std::generic_category(), "netlink requests");
+    std::vector<StuckRequest> requests;
+    for (const auto &message : reply.messages)
+        requests.push_back(parse_request(message.attributes));
+    return requests;
+}
+
+void Netlink::subscribe(int room) {
     events_ = open_socket();
+    if (room)
+        check(setsockopt(events_, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room)), "SO_RCVBUF");
     check(setsockopt(events_, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group_, sizeof(group_)),
           "subscribe to events");
 }
 
-std::optional<Connection> Netlink::event(std::chrono::milliseconds time) {
+std::optional<Netlink::Message> Netlink::message(std::chrono::milliseconds time) {
     std::string received = receive(events_, static_cast<int>(time.count()));
     if (received.empty())
         return std::nullopt;
@@ -237,8 +342,38 @@ std::optional<Connection> Netlink::event(std::chrono::milliseconds time) {
     constexpr auto headers = sizeof(nlmsghdr) + sizeof(genlmsghdr);
     if (netlink.nlmsg_len > received.size() || netlink.nlmsg_len < headers)
         throw std::runtime_error("malformed event");
-    return parse_connection({static_cast<unsigned char>(received[sizeof(nlmsghdr)]),
-                             received.substr(headers, netlink.nlmsg_len - headers)});
+    return Message{static_cast<unsigned char>(received[sizeof(nlmsghdr)]),
+                   received.substr(headers, netlink.nlmsg_len - headers)};
+}
+
+std::optional<Connection> Netlink::event(std::chrono::milliseconds time) {
+    auto end = std::chrono::steady_clock::now() + time;
+    for (;;) {
+        auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+            end - std::chrono::steady_clock::now());
+        auto found = message(std::max(left, std::chrono::milliseconds(0)));
+        if (!found)
+            return std::nullopt;
+        if (found->command != FUSEWB_CMD_DEADLINE_EXPIRED &&
+            found->command != FUSEWB_CMD_POLICY_CHANGED)
+            return parse_connection(*found);
+    }
+}
+
+std::optional<StuckRequest> Netlink::expired(std::uint64_t id, std::chrono::milliseconds time) {
+    auto end = std::chrono::steady_clock::now() + time;
+    for (;;) {
+        auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+            end - std::chrono::steady_clock::now());
+        auto found = message(std::max(left, std::chrono::milliseconds(0)));
+        if (!found)
+            return std::nullopt;
+        if (found->command != FUSEWB_CMD_DEADLINE_EXPIRED)
+            continue;
+        auto request = parse_request(found->attributes);
+        if (request.connection == id)
+            return request;
+    }
 }
 
 } // namespace fusewb::test
