@@ -49,6 +49,9 @@ public:
     };
     virtual Result<Explanation> explain(model::ConnectionId id) = 0;
 
+    /// The machine is about to be suspended, which waits for nobody here.
+    virtual void beforeSleep() = 0;
+
     virtual const model::Defaults &defaults() const = 0;
     virtual Outcome setDefaults(const model::Defaults &changes) = 0;
 };

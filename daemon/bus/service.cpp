@@ -14,6 +14,11 @@ namespace fusewb::bus {
 
 namespace {
 
+// logind's, with whether the sleep begins or has ended.
+constexpr const char *prepareForSleep =
+    "type='signal',sender='org.freedesktop.login1',path='/org/freedesktop/login1',"
+    "interface='org.freedesktop.login1.Manager',member='PrepareForSleep'";
+
 class SdbusService final : public Service, private model::Observer {
 public:
     SdbusService(std::unique_ptr<sdbus::IConnection> bus, model::Registry &registry,
@@ -22,6 +27,12 @@ public:
           manager_(*bus_, registry, control, bouncer_, std::move(version)) {
         for (const auto &[id, connection] : registry.connections())
             connectionAdded(connection);
+        sleep_ = bus_->addMatch(prepareForSleep, [this](auto &&message) {
+            bool begins = false;
+            message >> begins;
+            if (begins)
+                control_.beforeSleep();
+        });
         registry.setObserver(this);
     }
 
@@ -97,6 +108,7 @@ private:
     Bouncer bouncer_;
     ManagerObject manager_;
     std::map<model::ConnectionId, ConnectionObject> objects_;
+    sdbus::Slot sleep_;
     std::unique_ptr<Pump> pump_;
 };
 

@@ -24,6 +24,9 @@ namespace {
 constexpr std::uint64_t mountIntervalUSec = 1'000'000;
 constexpr unsigned mountReadsPerInterval = 10;
 
+// An answer that takes so long is none that can be counted on.
+constexpr std::uint64_t sleepyUSec = 1'000'000;
+
 // A bus that is restarted is back soon, or not for long.
 constexpr std::uint64_t firstBusPauseUSec = 100'000;
 constexpr std::uint64_t lastBusPauseUSec = 5'000'000;
@@ -299,6 +302,27 @@ Result<bus::Control::Explanation> Daemon::explain(model::ConnectionId id) {
         return explanation.failure();
     return Explanation{std::move(explanation->decision.verdicts),
                        std::move(explanation->effective)};
+}
+
+// A server that does not answer now may be the reason if the machine does not wake up well; the
+// suspend itself does not wait for it.
+void Daemon::beforeSleep() {
+    const auto requests = link_->requests(std::nullopt, sleepyUSec);
+    if (!requests)
+        return;
+    std::map<model::ConnectionId, const model::Request *> oldest;
+    for (const model::Request &request : *requests) {
+        const model::Request *&known = oldest[request.connection];
+        if (!known || known->ageUSec < request.ageUSec)
+            known = &request;
+    }
+    for (const auto &[id, request] : oldest) {
+        const model::Connection *connection = registry_.find(id);
+        log::warning("going to sleep while the server of connection ", id, " (",
+                     connection ? connection->server.executable : std::string(),
+                     ") has not answered ", model::operationName(request->opcode), " for ",
+                     policy::formatDuration(request->ageUSec / 1000 * 1000));
+    }
 }
 
 Outcome Daemon::setDefaults(const model::Defaults &changes) {

@@ -98,6 +98,7 @@ private:
                                                  std::uint64_t minimumAgeUSec) override;
     std::span<const policy::Rule> rules() const override { return governor_.rules(); }
     Result<Explanation> explain(model::ConnectionId id) override;
+    void beforeSleep() override;
     const model::Defaults &defaults() const override { return governor_.defaults(); }
     Outcome setDefaults(const model::Defaults &changes) override;
     void holdEnded(std::uint64_t key);

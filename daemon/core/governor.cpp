@@ -10,7 +10,10 @@ namespace fusewb::core {
 
 namespace {
 
-policy::Subject subjectOf(const model::Connection &connection) {
+// last: how rules saw it before, if they did. A file system that was unmounted, but is still in
+// use, stays what it was.
+policy::Subject subjectOf(const model::Connection &connection,
+                          const std::optional<policy::Subject> &last) {
     policy::Subject subject;
     subject.executable = connection.server.executable;
     subject.executableDoubt = connection.server.executableDoubt;
@@ -18,7 +21,8 @@ policy::Subject subjectOf(const model::Connection &connection) {
     subject.group = connection.kernel.serverGid;
     subject.unit = connection.server.unit;
     subject.subtype = connection.kernel.subtype;
-    subject.mountPoints = connection.mountPoints;
+    subject.mountPoints =
+        connection.mountPoints.empty() && last ? last->mountPoints : connection.mountPoints;
     return subject;
 }
 
@@ -33,6 +37,16 @@ policy::Values differences(const policy::Values &wanted, const policy::Values &i
             differing.set(description.setting, *value);
     }
     return differing;
+}
+
+// A module that is older than a value does not tell it, and takes none for it.
+Outcome known(const policy::Values &values, const policy::Values &is) {
+    for (const policy::Description &description : policy::settings())
+        if (values.get(description.setting) && !is.get(description.setting))
+            return Failure{"the module that is loaded does not know " +
+                               std::string(description.key),
+                           EOPNOTSUPP};
+    return done();
 }
 
 Failure gone(model::ConnectionId id) {
@@ -99,7 +113,7 @@ void Governor::seen(model::ConnectionId id) {
     if (!connection)
         return;
     const Governed &state = governed(connection->kernel);
-    if (!state.subject || *state.subject != subjectOf(*connection)) {
+    if (!state.subject || *state.subject != subjectOf(*connection, state.subject)) {
         if (const Outcome applied = apply(id); !applied)
             log::warning("connection ", id, ": ", applied.failure().what);
     } else if (!differences(state.wanted, connection->kernel.policy).empty()) {
@@ -126,6 +140,8 @@ Outcome Governor::set(model::ConnectionId id, const policy::Values &values) {
     const model::Connection *connection = registry_.find(id);
     if (!connection)
         return gone(id);
+    if (Outcome understood = known(values, connection->kernel.policy); !understood)
+        return understood;
     Governed &state = governed(connection->kernel);
     const policy::Values before = state.byHand;
     state.byHand.add(values);
@@ -156,6 +172,8 @@ Outcome Governor::hold(model::ConnectionId id, std::uint64_t key, const policy::
     const model::Connection *connection = registry_.find(id);
     if (!connection)
         return gone(id);
+    if (Outcome understood = known(values, connection->kernel.policy); !understood)
+        return understood;
     Governed &state = governed(connection->kernel);
     state.holds.push_back({key, {{policy::Origin::Hold, std::move(reason)}, values}});
     Outcome applied = apply(id);
@@ -197,7 +215,7 @@ Governor::Governed &Governor::governed(const model::KernelFacts &facts) {
 
 Governor::Explanation Governor::work(const model::Connection &connection,
                                      const Governed &state) const {
-    Explanation result{policy::decide(rules_, subjectOf(connection)), {}};
+    Explanation result{policy::decide(rules_, subjectOf(connection, state.subject)), {}};
     std::vector<policy::Layer> layers;
     layers.push_back({{policy::Origin::Default, ""},
                       connection.kernel.privileged ? defaults_.privileged : defaults_.others});
@@ -219,7 +237,7 @@ Outcome Governor::apply(model::ConnectionId id) {
     const Explanation result = work(*connection, state);
     const policy::Values changes = differences(result.effective.values, connection->kernel.policy);
     const bool aborted = connection->kernel.state == model::State::Aborted;
-    state.subject = subjectOf(*connection);
+    state.subject = subjectOf(*connection, state.subject);
     if (!changes.empty() && !aborted) {
         if (Outcome set = link_.set(id, changes); !set) {
             if (set.failure().error == ENOENT) // its removal is on the way

@@ -66,7 +66,7 @@ private:
         ++parser.line_;
         if (!parser.inspect(line) || line.size() + 2 > static_cast<std::size_t>(size))
             line = {};
-        std::memcpy(buffer, line.data(), line.size());
+        line.copy(buffer, line.size());
         std::memcpy(buffer + line.size(), "\n", 2);
         return buffer;
     }

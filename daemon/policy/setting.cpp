@@ -21,28 +21,29 @@ constexpr std::uint64_t maxDuration = 0xffffffffULL * 1000;
 constexpr std::uint64_t maxSize = 0xffffffffULL;
 
 constexpr Description duration(Setting setting, std::string_view key, std::string_view property) {
-    return {setting, key, property, Kind::Duration, maxDuration, {}};
+    return {setting, key, property, Kind::Duration, 0, maxDuration, {}};
 }
 
 constexpr Description boolean(Setting setting, std::string_view name) {
-    return {setting, name, name, Kind::Boolean, 1, {}};
+    return {setting, name, name, Kind::Boolean, 0, 1, {}};
 }
 
 constexpr std::array table{
-    Description{Setting::Writeback, "Writeback", "WritebackPolicy", Kind::Choice,
+    Description{Setting::Writeback, "Writeback", "WritebackPolicy", Kind::Choice, 0,
                 writebacks.size() - 1, writebacks},
     duration(Setting::WritebackDeadline, "WritebackDeadlineSec", "WritebackDeadlineUSec"),
     duration(Setting::MetadataDeadline, "MetadataDeadlineSec", "MetadataDeadlineUSec"),
     duration(Setting::ReadDeadline, "ReadDeadlineSec", "ReadDeadlineUSec"),
     duration(Setting::LockDeadline, "LockDeadlineSec", "LockDeadlineUSec"),
     duration(Setting::RequestDeadline, "RequestDeadlineSec", "RequestDeadlineUSec"),
-    Description{Setting::DeadlineAction, "DeadlineAction", "DeadlineAction", Kind::Choice,
+    Description{Setting::DeadlineAction, "DeadlineAction", "DeadlineAction", Kind::Choice, 0,
                 actions.size() - 1, actions},
     duration(Setting::Retry, "RetrySec", "RetryUSec"),
     boolean(Setting::SyncWaits, "SyncWaits"),
-    Description{Setting::MaxDirtyRatio, "MaxDirtyRatio", "MaxDirtyRatio", Kind::Percent, 100, {}},
+    Description{
+        Setting::MaxDirtyRatio, "MaxDirtyRatio", "MaxDirtyRatio", Kind::Percent, 1, 100, {}},
     boolean(Setting::StrictLimit, "StrictLimit"),
-    Description{Setting::MaxWriteSize, "MaxWriteSize", "MaxWriteSize", Kind::Size, maxSize, {}},
+    Description{Setting::MaxWriteSize, "MaxWriteSize", "MaxWriteSize", Kind::Size, 0, maxSize, {}},
     boolean(Setting::SpliceFolios, "SpliceFolios"),
     boolean(Setting::ForceWritebackCache, "ForceWritebackCache"),
 };
@@ -128,6 +129,9 @@ Outcome check(const Description &description, std::uint64_t value) {
         return invalid(formatValue(description, value) + " is more than " +
                        formatValue(description, description.maximum));
     }
+    if (value < description.minimum)
+        return invalid(formatValue(description, value) + " is less than " +
+                       formatValue(description, description.minimum));
     return done();
 }
 

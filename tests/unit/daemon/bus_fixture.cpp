@@ -455,6 +455,16 @@ Reply Client::get(const std::string &path, const std::string &interface,
     return call(path, "org.freedesktop.DBus.Properties", "Get", {interface, property});
 }
 
+void Client::say(const std::string &service, const std::string &path, const std::string &interface,
+                 const std::string &signal, bool truth) {
+    const int named = sd_bus_request_name(bus_.get(), service.c_str(), 0);
+    require(named == -EALREADY ? 0 : named, "name");
+    require(
+        sd_bus_emit_signal(bus_.get(), path.c_str(), interface.c_str(), signal.c_str(), "b", truth),
+        "say");
+    require(sd_bus_flush(bus_.get()), "flush");
+}
+
 bool Client::heard(const std::string &text) {
     return runUntil([this, &text] {
         return std::find(signals_.begin(), signals_.end(), text) != signals_.end();

@@ -135,6 +135,10 @@ public:
               char type, const void *value);
     Reply get(const std::string &path, const std::string &interface, const std::string &property);
 
+    /// Takes the name of another service and says one of its signals, with a truth.
+    void say(const std::string &service, const std::string &path, const std::string &interface,
+             const std::string &signal, bool truth);
+
     /// Runs the loop until a signal with that text ("Member path body") came, since the last
     /// clear(). False if it does not come.
     bool heard(const std::string &text);

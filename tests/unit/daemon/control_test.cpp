@@ -456,6 +456,30 @@ TEST_F(ControlTest, RequestsAreListedTheOldestFirst) {
                           "(5 \"READ\" \"read\" \"sent\" 2000000 9 4242 1000 30000000 4096)]");
 }
 
+TEST_F(ControlTest, ServerThatDoesNotAnswerIsReportedBeforeSleep) {
+    startWith({governed(3), governed(4)});
+    model::Request request;
+    request.connection = 3;
+    request.opcode = 16;
+    request.ageUSec = 5 * second;
+    kernel.requests.push_back(request);
+    request.connection = 4;
+    request.ageUSec = 10;
+    kernel.requests.push_back(request);
+    const auto sleep = [this](bool begins) {
+        testing::internal::CaptureStderr();
+        client->say("org.freedesktop.login1", "/org/freedesktop/login1",
+                    "org.freedesktop.login1.Manager", "PrepareForSleep", begins);
+        callManager("ListConnections");
+        return testing::internal::GetCapturedStderr();
+    };
+    const std::string said = sleep(true);
+    EXPECT_THAT(said, HasSubstr("server of connection 3"));
+    EXPECT_THAT(said, HasSubstr("has not answered WRITE for 5s"));
+    EXPECT_EQ(said.find("connection 4"), std::string::npos);
+    EXPECT_EQ(sleep(false), "");
+}
+
 TEST_F(ControlTest, LatenciesAreShownByClass) {
     KernelFacts facts = governed(3);
     facts.latencies[1][5] = 17;

@@ -89,6 +89,7 @@ TEST(Settings, ValueThatCannotBeIsRefusedWithWhatWouldBeRight) {
     EXPECT_EQ(reason(Setting::Retry, "10us"), "10us is not a number of whole milliseconds");
     EXPECT_EQ(reason(Setting::ReadDeadline, "8w"), "8w is more than 7w 17h 2min 47s 295ms");
     EXPECT_EQ(reason(Setting::MaxDirtyRatio, "101"), "101% is more than 100%");
+    EXPECT_EQ(reason(Setting::MaxDirtyRatio, "0"), "0% is less than 1%");
     EXPECT_EQ(reason(Setting::SyncWaits, "perhaps"), "\"perhaps\" is neither yes nor no");
     EXPECT_EQ(reason(Setting::MaxWriteSize, "4G"), "4G is more than 4294967295");
 }

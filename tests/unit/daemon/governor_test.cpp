@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The governor without a bus, in surroundings that the test changes.
+#include "bus_fixture.h"
+#include "core/accounts.h"
+#include "core/governor.h"
+
+#include <filesystem>
+#include <fstream>
+#include <gtest/gtest.h>
+
+namespace fusewb {
+namespace {
+
+using policy::Setting;
+
+struct Place final : model::Surroundings {
+    model::Server serverOf(const model::KernelFacts &) override { return server; }
+    std::vector<std::string> mountPointsOf(dev_t) override { return mountPoints; }
+
+    model::Server server;
+    std::vector<std::string> mountPoints;
+};
+
+class GovernorTest : public testing::Test {
+protected:
+    GovernorTest() {
+        std::filesystem::create_directory(directory / "rules");
+        kernel.defaults.others.set(Setting::ReadDeadline, 0);
+        kernel.defaults.privileged.set(Setting::ReadDeadline, 60'000'000);
+    }
+    ~GovernorTest() override { std::filesystem::remove_all(directory); }
+
+    void writeRule(const std::string &text) {
+        std::ofstream(directory / "rules/50.conf") << text;
+        governor.load();
+    }
+
+    void add(bool privileged = false) {
+        model::KernelFacts facts;
+        facts.id = 3;
+        facts.privileged = privileged;
+        facts.policy.set(Setting::ReadDeadline, 0);
+        kernel.connections[3] = facts;
+        registry.synchronise({"1", 7, 31}, {facts});
+        governor.synchronised(kernel.defaults, {facts});
+    }
+
+    void changePlace() {
+        registry.mountsChanged();
+        governor.surroundingsChanged();
+    }
+
+    std::uint64_t deadline() {
+        return *kernel.connections.at(3).policy.get(Setting::ReadDeadline) / 1'000'000;
+    }
+
+    static std::filesystem::path newDirectory() {
+        std::string name = (std::filesystem::temp_directory_path() / "fusewb-governor-XXXXXX");
+        return mkdtemp(name.data());
+    }
+
+    const std::filesystem::path directory = newDirectory(); // before what is told of it
+    test::FakeLink::Kernel kernel;
+    test::FakeLink link{kernel};
+    Place place;
+    model::Registry registry{place};
+    core::SystemAccounts accounts;
+    core::Governor governor{link, registry, accounts, {directory / "rules"}, core::Store("")};
+};
+
+TEST_F(GovernorTest, DefaultIsThatOfTheOpenersKind) {
+    add(true);
+    EXPECT_EQ(deadline(), 60U);
+}
+
+TEST_F(GovernorTest, RuleIsAskedAgainWhenTheMountPointsChange) {
+    writeRule("[Match]\nMountPoint=/mnt/b\n[Policy]\nReadDeadlineSec=7\n");
+    add();
+    EXPECT_EQ(deadline(), 0U);
+    place.mountPoints = {"/mnt/b"};
+    changePlace();
+    EXPECT_EQ(deadline(), 7U);
+    place.mountPoints = {"/mnt/a"};
+    changePlace();
+    EXPECT_EQ(deadline(), 0U);
+}
+
+TEST_F(GovernorTest, UnmountedConnectionThatIsInUseStaysWhatItWas) {
+    writeRule("[Match]\nMountPoint=/mnt/b\n[Policy]\nReadDeadlineSec=7\n");
+    place.mountPoints = {"/mnt/b"};
+    add();
+    place.mountPoints.clear();
+    changePlace();
+    EXPECT_EQ(deadline(), 7U);
+    EXPECT_TRUE(governor.reload());
+    EXPECT_EQ(deadline(), 7U);
+}
+
+TEST_F(GovernorTest, ExecutableInDoubtMatchesNoRule) {
+    writeRule("[Match]\nExecutable=/usr/bin/sshfs\n[Policy]\nReadDeadlineSec=7\n");
+    place.server.executable = "/usr/bin/sshfs";
+    place.server.executableDoubt = "that file was replaced or removed since";
+    add();
+    EXPECT_EQ(deadline(), 0U);
+    const auto explanation = governor.explain(3);
+    ASSERT_TRUE(explanation);
+    EXPECT_NE(explanation->decision.verdicts.at(0).reason.find("replaced"), std::string::npos);
+}
+
+TEST_F(GovernorTest, NewestHoldWinsUntilItIsReleased) {
+    add();
+    policy::Values seven;
+    seven.set(Setting::ReadDeadline, 7'000'000);
+    policy::Values nine;
+    nine.set(Setting::ReadDeadline, 9'000'000);
+    EXPECT_TRUE(governor.hold(3, 1, seven, "a"));
+    EXPECT_TRUE(governor.hold(3, 2, nine, "b"));
+    EXPECT_EQ(deadline(), 9U);
+    governor.release(3, 1);
+    EXPECT_EQ(deadline(), 9U);
+    governor.release(3, 2);
+    EXPECT_EQ(deadline(), 0U);
+    EXPECT_EQ(governor.hold(4, 3, nine, "c").failure().error, ENOENT);
+}
+
+TEST_F(GovernorTest, HoldThatTheKernelRefusesIsNone) {
+    add();
+    policy::Values seven;
+    seven.set(Setting::ReadDeadline, 7'000'000);
+    kernel.refuse = EINVAL;
+    EXPECT_FALSE(governor.hold(3, 1, seven, "a"));
+    kernel.refuse = 0;
+    EXPECT_TRUE(governor.reload());
+    EXPECT_EQ(deadline(), 0U);
+}
+
+TEST_F(GovernorTest, ValueThatTheModuleDoesNotKnowIsRefused) {
+    add();
+    policy::Values values;
+    values.set(Setting::Retry, 7'000'000);
+    EXPECT_EQ(governor.set(3, values).failure().error, EOPNOTSUPP);
+    EXPECT_EQ(governor.hold(3, 1, values, "a").failure().error, EOPNOTSUPP);
+    EXPECT_EQ(kernel.changes, 0);
+}
+
+TEST_F(GovernorTest, AbortedConnectionIsLeftAlone) {
+    add();
+    kernel.connections.at(3).state = model::State::Aborted;
+    registry.apply(kernel.connections.at(3));
+    writeRule("[Policy]\nReadDeadlineSec=7\n");
+    EXPECT_TRUE(governor.reload());
+    EXPECT_EQ(deadline(), 0U);
+}
+
+} // namespace
+} // namespace fusewb
