@@ -32,7 +32,7 @@ std::string right(const std::string &text, std::size_t width) {
 
 // 80 columns: all but the last have a width of their own.
 std::string lineOf(const std::vector<std::string> &cells) {
-    constexpr std::size_t widths[] = {5, 8, 7, 7, 7, 8, 7, 7, 7};
+    constexpr std::size_t widths[] = {5, 7, 7, 7, 6, 9, 7, 7, 7};
     std::string line = left(cells[0], widths[0]);
     for (std::size_t i = 1; i + 1 < cells.size(); ++i)
         line += right(cells[i], widths[i]);
