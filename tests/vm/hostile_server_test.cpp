@@ -6,7 +6,12 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -234,6 +239,66 @@ GUEST_TEST(HostileServer, LateAnswersToThoseWhoLeftAreHarmless) {
     EXPECT_GT(server.seen(FUSE_INTERRUPT), 0u);
     EXPECT_EQ(difference(pattern(100000, 1), read_file(server.mnt("f"))), "");
     expect_alive(server);
+}
+
+GUEST_TEST(HostileServer, AReaderWhoseBufferNeverArrivesHoldsUpNobody) {
+    needs_fusewb();
+    RawServer server;
+    Fd file(server.mnt("f"), O_RDWR | O_CREAT);
+    Fd faults(static_cast<int>(syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK)));
+    if (faults < 0)
+        throw Skip("no userfaultfd here");
+    uffdio_api api{UFFD_API, 0, 0};
+    check(ioctl(faults, UFFDIO_API, &api), "UFFDIO_API");
+    constexpr std::size_t length = 1 << 20;
+    void *buffer =
+        mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    auto start = reinterpret_cast<std::uintptr_t>(buffer);
+    uffdio_register missing{{start, length}, UFFDIO_REGISTER_MODE_MISSING, 0};
+    check(ioctl(faults, UFFDIO_REGISTER, &missing), "UFFDIO_REGISTER");
+
+    // The first write asks the server for what is removed from a file that is written.
+    pwrite_all(file, "x", 0);
+    server.pause();
+    pwrite_all(file, pattern(16384, 1), 0);
+    check(sync_file_range(file, 0, 0, SYNC_FILE_RANGE_WRITE), "sync_file_range");
+    std::thread stuck([&] {
+        ssize_t n;
+        do
+            n = read(server.device(), buffer, length);
+        while (n < 0 && errno == EAGAIN && (std::this_thread::sleep_for(10ms), true));
+        // Its buffer was there in the end, and perhaps a request came with it.
+        if (n < 0)
+            return;
+        Request request{};
+        std::memcpy(&request.header, buffer, sizeof(request.header));
+        request.body.assign(static_cast<char *>(buffer) + sizeof(request.header),
+                            static_cast<std::size_t>(n) - sizeof(request.header));
+        server.carry_out(request);
+    });
+    pollfd fault{faults, POLLIN, 0};
+    EXPECT_EQ(poll(&fault, 1, 20000), 1) << "the device did not touch the buffer";
+
+    pwrite_all(file, pattern(16384, 2), 8192);
+    Task syncer("sync(2)", [] {
+        sync();
+        return 0;
+    });
+    EXPECT_TRUE(syncer.ends_within(20s)) << syncer.where();
+    // What that reader could not take another one can.
+    server.resume();
+    Task waiter("fsync(2)", [&] { return fsync(file) ? errno : 0; });
+    EXPECT_TRUE(waiter.ends_within(20s)) << waiter.where();
+    EXPECT_EQ(waiter.status(), 0);
+    EXPECT_EQ(server.content("f"), pattern(16384, 1).substr(0, 8192) + pattern(16384, 2));
+    uffdio_range all{start, length};
+    check(ioctl(faults, UFFDIO_UNREGISTER, &all), "UFFDIO_UNREGISTER");
+    write_file(server.mnt("another"), "request");
+    expect_alive(server);
+    EXPECT_EQ(file.reset(), 0);
+    EXPECT_EQ(server.mount().unmount(), 0);
+    stuck.join();
+    munmap(buffer, length);
 }
 
 GUEST_TEST(HostileServer, WhoWaitsForInitIsLetGoByAForcedUnmount) {

@@ -274,6 +274,8 @@ GUEST_TEST(StoppedServer, UnmountGivesUpAServerThatAnswersNothing) {
     Task writer("task that exits with dirty data", [&]() -> int {
         char byte = 0;
         Fd file(server.mnt("f"), O_RDWR | O_CREAT);
+        // The first write asks the server for what is removed from a file that is written.
+        pwrite_all(file, "x", 0);
         check(write(opened[1], &byte, 1), "write");
         check(read(go_on[0], &byte, 1), "read");
         pwrite_all(file, pattern(little, 1), 0);

@@ -30,35 +30,33 @@ std::string Request::name(std::size_t fixed, unsigned n) const {
     return at < body.size() ? std::string(body.c_str() + at) : std::string();
 }
 
-RawServer::RawServer(Options options) : options_(std::move(options)), device_(open_device()) {
+RawServer::RawServer(Options options)
+    : options_(std::move(options)), device_(open_device(options_.type)) {
     nodes_[FUSE_ROOT_ID].mode = 040755;
     wake_ = Fd(static_cast<int>(check(eventfd(0, EFD_CLOEXEC), "eventfd")));
     close_in_tasks(device_);
     mount_ = std::make_unique<Mount>(scratch() / (options_.name + ".mnt"), device_,
-                                     options_.mount_options);
-    thread_ = std::thread([this] { serve(); });
+                                     options_.mount_options, options_.type);
+    // Several readers are woken for one request: who comes late goes back to waiting.
+    check(fcntl(device_, F_SETFL, fcntl(device_, F_GETFL) | O_NONBLOCK), "O_NONBLOCK");
+    for (unsigned i = 0; i < options_.threads; i++)
+        threads_.emplace_back([this] { serve(); });
 }
 
 RawServer::~RawServer() {
-    {
-        std::lock_guard lock(mutex_);
-        hooks_.clear();
-        auto waiting = std::move(held_);
-        held_.clear();
-        holding_.clear();
-        for (auto &[opcode, requests] : waiting)
-            for (const auto &request : requests)
-                carry_out_locked(request);
-    }
+    resume();
+    forget_hooks();
     mount_.reset();
     die();
 }
 
 void RawServer::die() {
-    if (!thread_.joinable())
+    if (threads_.empty())
         return;
     eventfd_write(wake_, 1);
-    thread_.join();
+    for (auto &thread : threads_)
+        thread.join();
+    threads_.clear();
     keep_in_tasks(device_);
     device_.reset();
 }
@@ -67,11 +65,13 @@ void RawServer::serve() {
     std::string buffer(buffer_size, '\0');
     struct pollfd pollfds[2] = {{device_, POLLIN, 0}, {wake_, POLLIN, 0}};
     for (;;) {
-        if (poll(pollfds, 2, -1) < 0 && errno != EINTR)
+        // Paused it looks for its own end only.
+        pollfds[0].fd = paused_ ? -1 : device_.get();
+        if (poll(pollfds, 2, paused_ ? 20 : -1) < 0 && errno != EINTR)
             return;
         if (pollfds[1].revents)
             return;
-        if (!pollfds[0].revents)
+        if (!pollfds[0].revents || paused_)
             continue;
         ssize_t n = read(device_, buffer.data(), buffer.size());
         if (n < 0) {
@@ -139,6 +139,15 @@ void RawServer::allow(std::uint32_t opcode) {
     carry_out_locked(request);
 }
 
+void RawServer::refuse_held(std::uint32_t opcode, int error) {
+    std::lock_guard lock(mutex_);
+    holding_.erase(opcode);
+    auto requests = std::move(held_[opcode]);
+    held_.erase(opcode);
+    for (const auto &request : requests)
+        answer_error(request, error);
+}
+
 std::size_t RawServer::held(std::uint32_t opcode) {
     std::lock_guard lock(mutex_);
     return held_[opcode].size();
@@ -152,6 +161,22 @@ std::size_t RawServer::seen(std::uint32_t opcode) {
     std::lock_guard lock(mutex_);
     return seen_[opcode];
 }
+
+void RawServer::forget_hooks() {
+    std::lock_guard lock(mutex_);
+    hooks_.clear();
+    holding_.clear();
+    auto waiting = std::move(held_);
+    held_.clear();
+    for (auto &[opcode, requests] : waiting)
+        for (const auto &request : requests)
+            carry_out_locked(request);
+}
+
+// A thread in poll(2) is woken by the next request, which it then leaves alone.
+void RawServer::pause() { paused_ = true; }
+
+void RawServer::resume() { paused_ = false; }
 
 void RawServer::carry_out(const Request &request) {
     std::lock_guard lock(mutex_);

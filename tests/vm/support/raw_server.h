@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// A FUSE server of our own that speaks the protocol on the descriptor, in a thread of the test's
+// A FUSE server of our own that speaks the protocol on the descriptor, in threads of the test's
 // process: one directory of files in memory, and a script that may hold back, spoil or watch every
 // answer. It does what a library would never let a server do.
 #pragma once
 
+#include <atomic>
 #include <cstring>
 #include <deque>
 #include <functional>
@@ -50,6 +51,8 @@ public:
         std::uint64_t init_flags = 0;       // of FUSE_INIT, beside the usual ones
         bool answer_init = true;
         std::string name = "r";
+        std::string type{};   // file system type; empty: the one under test
+        unsigned threads = 1; // that read the device
     };
 
     explicit RawServer(Options options);
@@ -59,10 +62,12 @@ public:
 
     std::filesystem::path mnt(const std::string &name = {}) const { return mount_->path() / name; }
     Mount &mount() { return *mount_; }
+    // For a test that reads requests itself, while the server is paused.
+    int device() const { return device_; }
     Connection connection() { return Netlink().mounted_at(mount_->path()); }
 
-    // Called for each request of the operation, in the server's thread. Return: true if the hook
-    // dealt with it, by whatever it sent or did not send; false for the usual answer.
+    // Called for each request of the operation, in a thread of the server's. Return: true if the
+    // hook dealt with it, by whatever it sent or did not send; false for the usual answer.
     using Hook = std::function<bool(const Request &)>;
     void on(std::uint32_t opcode, Hook hook);
 
@@ -71,10 +76,19 @@ public:
     void hold(std::uint32_t opcode);
     void release(std::uint32_t opcode);
     void allow(std::uint32_t opcode);
+    // Answers what is held with an error and holds no more.
+    void refuse_held(std::uint32_t opcode, int error);
     std::size_t held(std::uint32_t opcode);
     bool wait_held(std::uint32_t opcode, std::size_t count);
     // Requests of the operation read so far.
     std::size_t seen(std::uint32_t opcode);
+
+    // No more hooks and no more holding.
+    void forget_hooks();
+
+    // Nothing is read from the device until resume(): requests stay in the kernel's queue.
+    void pause();
+    void resume();
 
     // The usual answer, at any time.
     void carry_out(const Request &request);
@@ -94,7 +108,7 @@ public:
     // WRITEs that arrived while another one over some of the same bytes had no answer yet.
     std::vector<std::string> overlaps();
 
-    // The thread ends and the descriptor is closed: the server is gone.
+    // The threads end and the descriptor is closed: the server is gone.
     void die();
 
 private:
@@ -131,7 +145,8 @@ private:
     Fd device_;
     Fd wake_;
     std::unique_ptr<Mount> mount_;
-    std::thread thread_;
+    std::vector<std::thread> threads_;
+    std::atomic<bool> paused_ = false;
 
     std::recursive_mutex mutex_;
     std::map<std::uint64_t, Node> nodes_;

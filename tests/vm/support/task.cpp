@@ -8,6 +8,7 @@
 #include <set>
 
 #include <grp.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -44,6 +45,10 @@ Task::Task(std::string what, std::function<int()> work) : what_(std::move(what))
     std::lock_guard lock(served_mutex);
     std::cout.flush();
     std::fflush(nullptr);
+    void *shared = mmap(nullptr, sizeof(*returned_), PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    check(shared == MAP_FAILED ? -1 : 0, "mmap");
+    returned_ = new (shared) std::atomic<bool>(false);
     pid_ = static_cast<pid_t>(check(fork(), "fork"));
     if (pid_ > 0)
         return;
@@ -57,12 +62,20 @@ Task::Task(std::string what, std::function<int()> work) : what_(std::move(what))
         ADD_FAILURE() << what_ << ": " << error.what();
     }
     std::cout.flush();
+    *returned_ = true;
     _exit(status);
 }
 
 Task::~Task() {
     if (!ended() && !kill_within(10s))
         ADD_FAILURE() << what_ << " survives SIGKILL: " << where();
+    munmap(returned_, sizeof(*returned_));
+}
+
+bool Task::returned() const { return *returned_; }
+
+bool Task::returns_within(std::chrono::milliseconds time) {
+    return wait_until(time, [this] { return returned() || ended(); });
 }
 
 bool Task::ended() {

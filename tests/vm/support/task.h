@@ -2,6 +2,7 @@
 // A process of its own for what may block.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <optional>
@@ -26,6 +27,9 @@ public:
     pid_t pid() const { return pid_; }
     bool ended();
     bool ends_within(std::chrono::milliseconds time);
+    // The work is done. The process may still be closing what it has open, which can wait, too.
+    bool returned() const;
+    bool returns_within(std::chrono::milliseconds time);
     // After the end: the exit status, or 128 + signal. Before it: nothing.
     std::optional<int> status() const { return status_; }
     // SIGKILL. Return: whether that ended it within the time.
@@ -37,6 +41,7 @@ private:
     std::string what_;
     pid_t pid_ = -1;
     std::optional<int> status_;
+    std::atomic<bool> *returned_; // shared with the process
 };
 
 // Descriptors that children made by Task are not to have.

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Promise 9: a server cannot harm others. What a hung one holds is bounded, and given back.
+#include <cerrno>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+
+#include <fcntl.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "support/files.h"
+#include "support/promise.h"
+#include "support/task.h"
+
+using namespace fusewb::test;
+
+PROMISES(PromiseBounds);
+
+namespace {
+
+// A number after a key of a file of keys and numbers, 0 if it is not there.
+std::size_t number_in(const std::filesystem::path &path, const std::string &key) {
+    std::istringstream words(slurp(path));
+    for (std::string word; words >> word;)
+        if (word == key || word == key + ":") {
+            std::size_t value = 0;
+            words >> value;
+            return value;
+        }
+    return 0;
+}
+
+std::size_t pages_in(const char *key) { return number_in("/proc/vmstat", key); }
+
+// Objects of the module's slab caches that are in use; empty caches have given their slabs back.
+std::size_t objects() {
+    std::size_t all = 0;
+    std::error_code ignored;
+    for (const auto &cache : std::filesystem::directory_iterator("/sys/kernel/slab", ignored)) {
+        if (!cache.path().filename().string().starts_with("fusewb"))
+            continue;
+        write_setting(cache.path() / "shrink", "1");
+        all += std::strtoul(slurp(cache.path() / "objects").c_str(), nullptr, 10);
+    }
+    return all;
+}
+
+} // namespace
+
+PROMISE_TEST(PromiseBounds, AHungServerHoldsNoMoreThanItsLimitAndGivesItBack) {
+    sync();
+    std::size_t dirty_before = pages_in("nr_dirty"), writeback_before = pages_in("nr_writeback"),
+                objects_before = objects();
+    std::string text;
+    bool holds = true;
+    {
+        Passthrough server({.type = client.type});
+        dev_t dev = mounted_dev(server.mount().path());
+        auto stats = std::filesystem::path("/sys/kernel/debug/bdi") /
+                     (std::to_string(major(dev)) + ":" + std::to_string(minor(dev))) / "stats";
+        Fd file(server.mnt("f"), O_RDWR | O_CREAT);
+        pwrite_all(file, "x", 0);
+        check(fsync(file), "fsync");
+        server.stop();
+        Task writer("writer that pushes", [&] {
+            std::string bytes = pattern(1 << 20, 1);
+            for (off_t offset = 0; offset < (400 << 20); offset += 1 << 20)
+                if (pwrite(file, bytes.data(), bytes.size(), offset) < 0)
+                    return errno;
+            return 0;
+        });
+        // It was let through, or it sleeps.
+        std::size_t held = 0, last = 1;
+        for (unsigned i = 0; i < 20 && held != last; i++) {
+            last = held;
+            std::this_thread::sleep_for(2s);
+            held = number_in(stats, "BdiReclaimable") + number_in(stats, "BdiWriteback");
+        }
+        std::size_t limit = number_in(stats, "DirtyThresh");
+        if (!limit)
+            throw Skip("no statistics of the bdi here");
+        EXPECT_GT(held, 0u);
+        // One request and what a writer may add between two looks at the limit, beside it.
+        std::size_t bound = limit / 50 + 4096;
+        if (held > bound || writer.ended()) {
+            holds = false;
+            text = writer.ended() ? "nothing stops the writer, " : "";
+        }
+        text += std::to_string(held) + " KiB of the machine's " + std::to_string(limit) +
+                " KiB of dirty data";
+        bool killed = writer.kill_within(patience(client));
+        if (!killed) {
+            holds = false;
+            text += ", the writer survives SIGKILL";
+        }
+        server.mount().abort();
+        EXPECT_TRUE(writer.ends_within(60s)) << writer.where();
+        file.reset();
+    }
+    bool back = wait_until(30s, [&] {
+        return pages_in("nr_dirty") <= dirty_before + 64 &&
+               pages_in("nr_writeback") <= writeback_before + 64 &&
+               (!client.ours() || objects() <= objects_before);
+    });
+    if (!back) {
+        holds = false;
+        std::ostringstream more;
+        more << ", after the abort " << pages_in("nr_dirty") << " dirty pages, "
+             << pages_in("nr_writeback") << " under writeback, " << objects()
+             << " objects (before: " << dirty_before << ", " << writeback_before << ", "
+             << objects_before << ")";
+        text += more.str();
+    }
+    outcome(client, 9, "hung server, a writer that pushes", holds, text);
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The promises of the project, each a test on fusewb and, as its contrast, on the kernel's own fuse
+// in the same guest. What each came to is printed as a line of the table of promises.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <ostream>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "support/guest_test.h"
+#include "support/passthrough.h"
+
+namespace fusewb::test {
+
+// A client of the protocol: a file system type of this kernel.
+struct Client {
+    const char *type;
+    bool ours() const { return std::string(type) == "fusewb"; }
+};
+inline std::ostream &operator<<(std::ostream &out, const Client &client) {
+    return out << client.type;
+}
+
+class Promise : public testing::TestWithParam<Client> {};
+
+// How a scenario went. On fusewb one that did not hold fails the test; what the kernel's own client
+// makes of it is noted only. The text says in a few words what was seen.
+void outcome(const Client &client, unsigned promise, const std::string &scenario, bool holds,
+             const std::string &text);
+
+// For what must not wait; generous, the machine may be slow. And the time after which the contrast
+// is taken to wait.
+std::chrono::milliseconds patience(const Client &client);
+
+// Runs the work in a process of its own while the server is stopped, then lets the server go on so
+// that the process comes to its end, whatever the file system.
+// Return: whether it ended while the server was stopped.
+bool ends_while_stopped(Passthrough &server, const Client &client, const char *what,
+                        std::function<int()> work);
+
+// Dirty data of this mount is bounded by the kernel's common limit only.
+void lift_dirty_limit(const std::filesystem::path &mount_point);
+
+} // namespace fusewb::test
+
+// PROMISE_TEST(suite, name): the body sees the client as `client`.
+#define PROMISE_TEST_WITHIN(suite, name, deadline)                                                 \
+    static void suite##_##name##_body(const ::fusewb::test::Client &);                             \
+    TEST_P(suite, name) {                                                                          \
+        ::fusewb::test::run_guest_test([] { suite##_##name##_body(GetParam()); }, deadline);       \
+    }                                                                                              \
+    static void suite##_##name##_body([[maybe_unused]] const ::fusewb::test::Client &client)
+
+#define PROMISE_TEST(suite, name) PROMISE_TEST_WITHIN(suite, name, std::chrono::seconds(240))
+
+#define PROMISES(suite)                                                                            \
+    namespace {                                                                                    \
+    class suite : public ::fusewb::test::Promise {};                                               \
+    }                                                                                              \
+    INSTANTIATE_TEST_SUITE_P(                                                                      \
+        Clients, suite,                                                                            \
+        testing::Values(::fusewb::test::Client{"fusewb"}, ::fusewb::test::Client{"fuse"}),         \
+        [](const auto &chosen) { return std::string(chosen.param.type); })
