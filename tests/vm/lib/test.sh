@@ -102,11 +102,36 @@ guest_tests() {
     packaged_image "$suite"
     vm_defaults
     VM_SHARE=$tests
-    VM_TIMEOUT=1200
+    VM_TIMEOUT=1500
+    # Two nodes, so that there is somewhere to move pages to.
+    VM_APPEND=numa=fake=2
     mkdir -p "$BUILD/log"
     VM_LOG=$BUILD/log/kernel.$kernel.log
     vm_boot "$REPLY" "$kernel" \
         "cp /share/{fusewb-guest-tests,passthrough_ll} /tmp/ && cd /tmp && PATH=/tmp:\$PATH exec ./fusewb-guest-tests --gtest_color=no --gtest_output=xml:/share/results.xml"
+}
+
+# promise_table NAME...: what the promise tests of these suites saw, one line a scenario and kernel:
+# ours, then the kernel's own client.
+promise_table() {
+    local name log
+    for name; do
+        log=$BUILD/log/${name//[^a-zA-Z0-9.]/-}.log
+        [[ ! -e $log ]] || sed -n "s/^\\[ PROMISE  \\] /${name##* } | /p" "$log"
+    done | tr -d '\r' | awk -F ' [|] ' '
+        { key = $2 SUBSEP $3 SUBSEP $1
+          if (!(key in seen)) { seen[key] = ++count; order[count] = key }
+          said[key, $4] = ($5 == "holds" ? "" : "BROKEN: ") $6 }
+        END {
+            if (count) printf "%-8s%-54s%-7s%-44s%s\n", "promise", "scenario", "kernel", "fusewb", "in-tree fuse"
+            for (promise = 1; promise <= 9; promise++)
+                for (i = 1; i <= count; i++) {
+                    split(order[i], part, SUBSEP)
+                    if (part[1] == promise)
+                        printf "%-8s%-54s%-7s%-44s%s\n", part[1], part[2], part[3],
+                            said[order[i], "fusewb"], said[order[i], "fuse"]
+                }
+        }'
 }
 
 # prepare_roots: the guest roots of both releases, side by side: they wait for the mirror in turns.
@@ -119,10 +144,17 @@ prepare_roots() {
     wait "$first"
 }
 
-# verb_test: see ./run help. Ends with the one line that counts.
+# verb_test: see ./run help.
 verb_test() {
     local kernel release
-    (($# == 0)) || die "test takes no arguments"
+    case $*:$# in
+    :0) ;;
+    --debug:1)
+        debug_test
+        return
+        ;;
+    *) die "test takes --debug or nothing" ;;
+    esac
     mapfile -t dependencies < <(host_dependencies)
     need_packages git perl shellcheck g++ make "${dependencies[@]}" "${HOST_VM_PACKAGES[@]}" \
         "${HOST_BUILD_PACKAGES[@]}"
@@ -140,9 +172,24 @@ verb_test() {
     for release in bookworm trixie; do
         check "packages for $release" build_debs "$release"
     done
-    for kernel in 6.1 6.12; do
+    for kernel in 6.1 6.12 7.2; do
         suite "guest tests on $kernel" guest_tests "$kernel"
     done
+    promise_table "guest tests on "{6.1,6.12,7.2}
+    total
+}
+
+# debug_test: the guest tests on the kernel with KASAN, lockdep and their like.
+debug_test() {
+    need_packages "${HOST_UML_PACKAGES[@]}"
+    check "the debug kernel" uml_kernel debug
+    suite "guest tests on the debug kernel" uml_suite debug
+    promise_table "guest tests on the debug kernel"
+    total
+}
+
+# total: the last line of a test, and its status.
+total() {
     printf '%d passed, %d failed\n' "$PASSED" "$FAILED"
     ((FAILED == 0))
 }

@@ -262,11 +262,14 @@ verb_uml() {
 # not told otherwise, with the test program's own arguments. Leaves its report in
 # build/uml/suite/FLAVOUR.xml. Returns the tests' exit status, or that of uml_run.
 uml_suite() {
-    local flavour=${1:-plain} work=$BUILD/uml/suite job memory=1024
+    local flavour=${1:-plain} work=$BUILD/uml/suite job memory=1024 lock
     shift "$(($# ? 1 : 0))"
     need_packages "${HOST_UML_PACKAGES[@]}" "${HOST_SUITE_PACKAGES[@]}"
     mkdir -p "$work"
+    exec {lock}>"$work/lock"
+    flock "$lock"
     quietly uml-suite uml_build_suite "$work"
+    exec {lock}>&-
     [[ $flavour == plain ]] || memory=3072
     # The helper goes where mount(8) looks for it; the root is an overlay.
     job="install -m 0755 /share/tree/tools/mount.fusewb /sbin/mount.fusewb &&
