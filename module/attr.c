@@ -6,11 +6,14 @@
 #include <linux/pagemap.h>
 
 #include "compat/compat.h"
+#include "answer.h"
 #include "connection.h"
 #include "file.h"
 #include "inflight.h"
 #include "inode.h"
+#include "range.h"
 #include "request.h"
+#include "symlink.h"
 #include "xattr.h"
 
 u64 fusewb_valid_until(u64 sec, u32 nsec)
@@ -84,6 +87,8 @@ static void take_over(struct inode *inode, const struct fuse_attr *attr, bool ti
 	inode->i_uid = make_kuid(conn->user_ns, attr->uid);
 	inode->i_gid = make_kgid(conn->user_ns, attr->gid);
 	inode->i_blocks = attr->blocks;
+	/* Somebody else may have made it privileged. */
+	inode->i_flags &= ~S_NOSEC;
 	set_nlink(inode, attr->nlink);
 	inode_set_atime_to_ts(inode, wire_time(attr->atime, attr->atimensec));
 	if (times) {
@@ -92,18 +97,10 @@ static void take_over(struct inode *inode, const struct fuse_attr *attr, bool ti
 	}
 }
 
-/*
- * The file changed behind the cache. Folios that are being read or written just
- * now stay: waiting for them would be waiting for the server.
- */
-static void drop_cached(struct inode *inode)
+/* The server tells which data changed; only the end shows in the attributes. */
+static bool keep_data(const struct fusewb_conn *conn)
 {
-	struct address_space *mapping = inode->i_mapping;
-
-	if (!mapping->nrpages)
-		return;
-	unmap_mapping_range(mapping, 0, 0, 0);
-	invalidate_mapping_pages(mapping, 0, -1);
+	return conn->flags & FUSE_EXPLICIT_INVAL_DATA && !(conn->flags & FUSE_AUTO_INVAL_DATA);
 }
 
 void fusewb_change_attributes(struct inode *inode, const struct fuse_attr *attr,
@@ -115,6 +112,7 @@ void fusewb_change_attributes(struct inode *inode, const struct fuse_attr *attr,
 	bool local = fusewb_local_times(inode) && !is_new;
 	struct timespec64 old_mtime, mtime;
 	loff_t old_size;
+	bool changed;
 
 	spin_lock(&fi->lock);
 	if (attr_version < fi->attr_version) {
@@ -131,14 +129,31 @@ void fusewb_change_attributes(struct inode *inode, const struct fuse_attr *attr,
 	mtime = inode_get_mtime(inode);
 	spin_unlock(&fi->lock);
 
-	if (!is_new)
-		fusewb_acl_forget(inode);
-	if (local || is_new || !S_ISREG(inode->i_mode))
+	if (is_new)
+		return;
+	fusewb_acl_forget(inode);
+	changed = old_size != attr->size || !timespec64_equal(&old_mtime, &mtime);
+	if (S_ISLNK(inode->i_mode) && changed)
+		fusewb_link_forget(inode);
+	if (local || !S_ISREG(inode->i_mode))
 		return;
 	/* What is cached of a file that grew has zeroes where there is data now. */
-	if (old_size != attr->size ||
-	    (conn->flags & FUSE_AUTO_INVAL_DATA && !timespec64_equal(&old_mtime, &mtime)))
-		drop_cached(inode);
+	if (conn->flags & FUSE_AUTO_INVAL_DATA ? changed : old_size != attr->size)
+		fusewb_drop_clean(inode, keep_data(conn) ? min_t(loff_t, old_size, attr->size) : 0,
+				  LLONG_MAX);
+}
+
+/* Return: 0, -EIO, or -ESTALE if the node is of another file now. */
+static int check_attr(struct inode *inode, const struct fuse_attr *attr, u32 opcode)
+{
+	struct fusewb_conn *conn = fusewb_inode_conn(inode);
+
+	if (!fusewb_attr_valid(attr))
+		return fusewb_bad_answer(conn, opcode, "attributes that no file has");
+	if (!inode_wrong_type(inode, attr->mode))
+		return 0;
+	fusewb_bad_answer(conn, opcode, "another type of file");
+	return -ESTALE;
 }
 
 int fusewb_ask_attributes(struct inode *inode, struct file *file)
@@ -164,10 +179,9 @@ int fusewb_ask_attributes(struct inode *inode, struct file *file)
 	err = fusewb_call(conn, &args);
 	if (err)
 		return err;
-	if (!fusewb_attr_valid(&out.attr))
-		return -EIO;
-	if (inode_wrong_type(inode, out.attr.mode))
-		return -ESTALE;
+	err = check_attr(inode, &out.attr, FUSE_GETATTR);
+	if (err)
+		return err;
 	fusewb_change_attributes(inode, &out.attr,
 				 fusewb_valid_until(out.attr_valid, out.attr_valid_nsec),
 				 version);
@@ -277,6 +291,9 @@ static void fill_setattr(struct fusewb_conn *conn, const struct iattr *attr, boo
 		in->ctime = attr->ia_ctime.tv_sec;
 		in->ctimensec = attr->ia_ctime.tv_nsec;
 	}
+	/* The server takes the set-user-ID bits away. */
+	if (valid & ATTR_SIZE && conn->flags & FUSE_HANDLE_KILLPRIV_V2 && !capable(CAP_FSETID))
+		in->valid |= FATTR_KILL_SUIDGID;
 	if (valid & ATTR_FILE && fusewb_file_handle(attr->ia_file)->opened) {
 		in->valid |= FATTR_FH;
 		in->fh = fusewb_file_handle(attr->ia_file)->fh;
@@ -319,10 +336,8 @@ static int send_setattr(struct inode *inode, struct iattr *attr)
 	fill_setattr(conn, attr, local && !S_ISDIR(inode->i_mode), &in);
 
 	err = fusewb_call(conn, &args);
-	if (!err && !fusewb_attr_valid(&out.attr))
-		err = -EIO;
-	if (!err && inode_wrong_type(inode, out.attr.mode))
-		err = -ESTALE;
+	if (!err)
+		err = check_attr(inode, &out.attr, FUSE_SETATTR);
 	if (err) {
 		/* Killed or not understood, it may have happened. */
 		fusewb_invalidate_attr(inode);
@@ -368,6 +383,7 @@ static int set_size(struct inode *inode, struct iattr *attr)
  */
 static int kill_suidgid(struct inode *inode, struct iattr *attr)
 {
+	struct fusewb_conn *conn = fusewb_inode_conn(inode);
 	unsigned int kill = attr->ia_valid & (ATTR_KILL_SUID | ATTR_KILL_SGID);
 	umode_t mode;
 	int err;
@@ -375,6 +391,13 @@ static int kill_suidgid(struct inode *inode, struct iattr *attr)
 	if (!kill)
 		return 0;
 	attr->ia_valid &= ~(ATTR_KILL_SUID | ATTR_KILL_SGID | ATTR_MODE);
+	/*
+	 * Such servers do so when the owner or the size changes; of what is
+	 * written to the cache they hear too late.
+	 */
+	if (conn->flags & (FUSE_HANDLE_KILLPRIV | FUSE_HANDLE_KILLPRIV_V2) &&
+	    attr->ia_valid & (ATTR_UID | ATTR_GID | ATTR_SIZE))
+		return 0;
 	err = fusewb_ask_attributes(inode, NULL);
 	if (err)
 		return err;

@@ -7,6 +7,7 @@
 #include <linux/namei.h>
 
 #include "compat/compat.h"
+#include "answer.h"
 #include "connection.h"
 #include "dir.h"
 #include "file.h"
@@ -81,6 +82,8 @@ static int create_open(struct inode *dir, struct dentry *dentry, struct file *fi
 	struct inode *inode;
 	int err;
 
+	if (flags & O_TRUNC && conn->flags & FUSE_HANDLE_KILLPRIV_V2 && !capable(CAP_FSETID))
+		in.open_flags |= FUSE_OPEN_KILL_SUIDGID;
 	handle = fusewb_handle_alloc(conn, false);
 	if (!handle)
 		return -ENOMEM;
@@ -93,9 +96,10 @@ static int create_open(struct inode *dir, struct dentry *dentry, struct file *fi
 	}
 	fusewb_dir_changed(dir);
 
-	err = -EIO;
 	inode = NULL;
-	if (fusewb_entry_valid(&entry) && S_ISREG(entry.attr.mode)) {
+	if (!fusewb_entry_valid(&entry) || !S_ISREG(entry.attr.mode)) {
+		err = fusewb_bad_answer(conn, opcode, "a file that is none");
+	} else {
 		err = -ENOMEM;
 		inode = fusewb_iget(dir->i_sb, entry.nodeid, entry.generation, &entry.attr,
 				    fusewb_valid_until(entry.attr_valid, entry.attr_valid_nsec),

@@ -13,6 +13,7 @@
 #include <linux/namei.h>
 
 #include "compat/compat.h"
+#include "answer.h"
 #include "connection.h"
 #include "dir.h"
 #include "file.h"
@@ -141,7 +142,7 @@ struct dentry *fusewb_lookup(struct inode *dir, struct dentry *dentry, unsigned 
 		memset(&out, 0, sizeof(out));
 
 	if (out.nodeid) {
-		inode = fusewb_entry_iget(dir->i_sb, &out, version);
+		inode = fusewb_entry_iget(dir->i_sb, &out, version, FUSE_LOOKUP);
 		if (IS_ERR(inode))
 			return ERR_CAST(inode);
 		WRITE_ONCE(FUSEWB_I(dir)->lookups_follow, true);
@@ -228,9 +229,9 @@ static struct dentry *make(struct inode *dir, struct dentry *dentry, umode_t typ
 
 	if (fusewb_entry_valid(&out) && (out.attr.mode ^ type) & S_IFMT) {
 		fusewb_req_queue_forget(conn, out.nodeid, 1);
-		inode = ERR_PTR(-EIO);
+		inode = ERR_PTR(fusewb_bad_answer(conn, args->opcode, "another type of file"));
 	} else {
-		inode = fusewb_entry_iget(dir->i_sb, &out, version);
+		inode = fusewb_entry_iget(dir->i_sb, &out, version, args->opcode);
 	}
 	if (IS_ERR(inode)) {
 		fusewb_entry_ask_next_time(dentry);

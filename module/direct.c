@@ -16,6 +16,7 @@
 #include <linux/writeback.h>
 
 #include "compat/compat.h"
+#include "answer.h"
 #include "connection.h"
 #include "file.h"
 #include "inflight.h"
@@ -224,6 +225,8 @@ static struct fusewb_req *alloc_write(struct kiocb *iocb, struct fusewb_handle *
 
 	if (iocb->ki_flags & IOCB_DSYNC)
 		in.flags |= O_DSYNC;
+	if (fusewb_inode_conn(inode)->flags & FUSE_HANDLE_KILLPRIV_V2 && !capable(CAP_FSETID))
+		in.write_flags |= FUSE_WRITE_KILL_SUIDGID;
 	req = fusewb_req_alloc(fusewb_inode_conn(inode), &args, spans_for(len), GFP_KERNEL);
 	if (!req)
 		return NULL;
@@ -236,7 +239,7 @@ static struct fusewb_req *alloc_write(struct kiocb *iocb, struct fusewb_handle *
 }
 
 /* Return: bytes that the server took, or an error. */
-static ssize_t write_part(struct kiocb *iocb, struct iov_iter *from, size_t len)
+static ssize_t write_part(struct kiocb *iocb, struct iov_iter *from, size_t len, bool shared)
 {
 	struct file *file = iocb->ki_filp;
 	struct inode *inode = file_inode(file);
@@ -256,7 +259,11 @@ static ssize_t write_part(struct kiocb *iocb, struct iov_iter *from, size_t len)
 	ret = fusewb_drain(inode, pos, pos + len - 1);
 	if (ret)
 		goto revert;
-	ret = fusewb_inflight_hold(FUSEWB_I(inode), &req->io.range, pos, pos + len - 1);
+	if (shared)
+		ret = fusewb_inflight_hold_shared(FUSEWB_I(inode), &req->io.range, pos,
+						  pos + len - 1);
+	else
+		ret = fusewb_inflight_hold(FUSEWB_I(inode), &req->io.range, pos, pos + len - 1);
 	if (ret)
 		goto revert;
 
@@ -271,7 +278,8 @@ static ssize_t write_part(struct kiocb *iocb, struct iov_iter *from, size_t len)
 
 	out = req->out_args;
 	if (!ret && (out->size > len || !out->size))
-		ret = -EIO;
+		ret = fusewb_bad_answer(fusewb_inode_conn(inode), FUSE_WRITE,
+					"a count that was not asked for");
 	if (!ret) {
 		ret = out->size;
 		if (pos + ret > i_size_read(inode))
@@ -292,15 +300,48 @@ put:
 	return ret;
 }
 
+/*
+ * A server of FOPEN_PARALLEL_DIRECT_WRITES orders writes of different bytes
+ * itself, as long as nothing but these bytes changes.
+ */
+static bool may_share(const struct kiocb *iocb, size_t len)
+{
+	const struct inode *inode = file_inode(iocb->ki_filp);
+
+	return fusewb_file_handle(iocb->ki_filp)->open_flags & FOPEN_PARALLEL_DIRECT_WRITES &&
+	       !(iocb->ki_flags & IOCB_APPEND) && !(inode->i_mode & (S_ISUID | S_ISGID)) &&
+	       iocb->ki_pos + len <= i_size_read(inode);
+}
+
+/* Return: 0 or -EINTR. */
+static int lock_for_write(const struct kiocb *iocb, size_t len, bool *shared)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+
+	*shared = may_share(iocb, len);
+	if (*shared) {
+		if (down_read_killable(&inode->i_rwsem))
+			return -EINTR;
+		if (may_share(iocb, len))
+			return 0;
+		/* The file became shorter meanwhile. */
+		inode_unlock_shared(inode);
+		*shared = false;
+	}
+	return down_write_killable(&inode->i_rwsem) ? -EINTR : 0;
+}
+
 ssize_t fusewb_direct_write(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct file *file = iocb->ki_filp;
 	struct inode *inode = file_inode(file);
 	struct fusewb_conn *conn = fusewb_inode_conn(inode);
 	ssize_t ret, done = 0;
+	bool shared;
 
-	if (down_write_killable(&inode->i_rwsem))
-		return -EINTR;
+	ret = lock_for_write(iocb, iov_iter_count(from), &shared);
+	if (ret)
+		return ret;
 	/* Where the end is, the server may know better. */
 	if (iocb->ki_flags & IOCB_APPEND && !fusewb_local_times(inode)) {
 		ret = fusewb_update_attributes(inode, file);
@@ -326,7 +367,7 @@ ssize_t fusewb_direct_write(struct kiocb *iocb, struct iov_iter *from)
 			break;
 		}
 		len -= absent;
-		ret = write_part(iocb, from, len);
+		ret = write_part(iocb, from, len, shared);
 		if (ret < 0)
 			break;
 		iocb->ki_pos += ret;
@@ -335,7 +376,10 @@ ssize_t fusewb_direct_write(struct kiocb *iocb, struct iov_iter *from)
 			break;
 	}
 unlock:
-	inode_unlock(inode);
+	if (shared)
+		inode_unlock_shared(inode);
+	else
+		inode_unlock(inode);
 	if (done > 0)
 		return generic_write_sync(iocb, done);
 	return ret;

@@ -55,8 +55,11 @@ static int send_open(struct inode *inode, struct file *file, bool dir, bool trun
 	};
 	int err;
 
-	if (trunc)
+	if (trunc) {
 		in.flags |= O_TRUNC;
+		if (conn->flags & FUSE_HANDLE_KILLPRIV_V2 && !capable(CAP_FSETID))
+			in.open_flags |= FUSE_OPEN_KILL_SUIDGID;
+	}
 	if (fusewb_conn_nosys(conn, opcode))
 		return -ENOSYS;
 	err = fusewb_call(conn, &args);
@@ -66,15 +69,6 @@ static int send_open(struct inode *inode, struct file *file, bool dir, bool trun
 		return err;
 	fusewb_conn_set_nosys(conn, opcode);
 	return err;
-}
-
-/* What is cached may be old. What is dirty or being read just now stays. */
-static void drop_cache(struct inode *inode)
-{
-	if (!inode->i_mapping->nrpages)
-		return;
-	unmap_mapping_range(inode->i_mapping, 0, 0, 0);
-	invalidate_mapping_pages(inode->i_mapping, 0, -1);
 }
 
 static void finish(struct inode *inode, struct file *file)
@@ -88,8 +82,9 @@ static void finish(struct inode *inode, struct file *file)
 	if (h->dir)
 		return;
 
+	/* What is cached may be old. */
 	if (!(h->open_flags & FOPEN_KEEP_CACHE))
-		drop_cache(inode);
+		fusewb_drop_clean(inode, 0, LLONG_MAX);
 	file->f_mode |= FMODE_CAN_ODIRECT;
 	if (file->f_mode & FMODE_WRITE)
 		fusewb_handle_list(h);
@@ -307,11 +302,16 @@ static const struct vm_operations_struct vm_ops = {
 
 static int fusewb_mmap(struct file *file, struct vm_area_struct *vma)
 {
+	const struct fusewb_conn *conn = fusewb_inode_conn(file_inode(file));
+
 	if (fusewb_file_handle(file)->open_flags & FOPEN_DIRECT_IO) {
-		/* Coherent with what the server has: only a private snapshot. */
-		if (vma->vm_flags & VM_MAYSHARE)
+		/* Coherent with what the server has: only a private snapshot,
+		 * unless it says that it does not mind.
+		 */
+		if (vma->vm_flags & VM_MAYSHARE &&
+		    !(conn->flags & FUSE_DIRECT_IO_ALLOW_MMAP))
 			return -ENODEV;
-		drop_cache(file_inode(file));
+		fusewb_drop_clean(file_inode(file), 0, LLONG_MAX);
 	}
 	file_accessed(file);
 	vma->vm_ops = &vm_ops;

@@ -197,6 +197,27 @@ int fusewb_inflight_hold(struct fusewb_inode *fi, struct fusewb_range *range,
 	return err;
 }
 
+int fusewb_inflight_hold_shared(struct fusewb_inode *fi, struct fusewb_range *range,
+				u64 first, u64 last)
+{
+	bool free;
+	int err;
+
+	range->held = true;
+	for (;;) {
+		spin_lock(&fi->inflight_lock);
+		free = !overlaps(fi, first, last);
+		if (free)
+			insert(fi, range, first, last);
+		spin_unlock(&fi->inflight_lock);
+		if (free)
+			return 0;
+		err = fusewb_inflight_wait_free(fi, first, last);
+		if (err)
+			return err;
+	}
+}
+
 void fusewb_inflight_release(struct fusewb_inode *fi, struct fusewb_range *range)
 {
 	fusewb_inflight_remove(fi, range);

@@ -83,6 +83,14 @@ int fusewb_inflight_wait_free(struct fusewb_inode *fi, u64 first, u64 last);
  */
 int fusewb_inflight_hold(struct fusewb_inode *fi, struct fusewb_range *range,
 			 u64 first, u64 last);
+/**
+ * fusewb_inflight_hold_shared() - the same for who shares the inode lock
+ *
+ * It holds nothing before all of it is free, so that two of them never wait for
+ * each other.
+ */
+int fusewb_inflight_hold_shared(struct fusewb_inode *fi, struct fusewb_range *range,
+				u64 first, u64 last);
 void fusewb_inflight_release(struct fusewb_inode *fi, struct fusewb_range *range);
 
 #endif

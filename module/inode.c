@@ -12,11 +12,13 @@
 #include <linux/slab.h>
 
 #include "compat/compat.h"
+#include "answer.h"
 #include "connection.h"
 #include "file.h"
 #include "inflight.h"
 #include "inode.h"
 #include "request.h"
+#include "symlink.h"
 #include "xattr.h"
 
 static struct kmem_cache *inode_cache;
@@ -42,6 +44,8 @@ struct inode *fusewb_alloc_inode(struct super_block *sb)
 	fi->orig_mode = 0;
 	fi->blksize = 0;
 	fi->no_capability = 0;
+	fi->link = NULL;
+	fi->link_version = 0;
 	fi->btime_known = false;
 	fi->btime_asked = false;
 	fi->times_dirty = false;
@@ -66,6 +70,7 @@ void fusewb_evict_inode(struct inode *inode)
 {
 	truncate_inode_pages_final(&inode->i_data);
 	clear_inode(inode);
+	fusewb_link_forget(inode);
 	fusewb_forget_inode(inode);
 }
 
@@ -156,7 +161,7 @@ bool fusewb_entry_valid(const struct fuse_entry_out *out)
 }
 
 struct inode *fusewb_entry_iget(struct super_block *sb, const struct fuse_entry_out *out,
-				u64 attr_version)
+				u64 attr_version, u32 opcode)
 {
 	struct inode *inode = NULL;
 	bool valid = fusewb_entry_valid(out);
@@ -169,7 +174,9 @@ struct inode *fusewb_entry_iget(struct super_block *sb, const struct fuse_entry_
 		return inode;
 	if (out->nodeid && out->nodeid != FUSE_ROOT_ID)
 		fusewb_req_queue_forget(fusewb_sb_conn(sb), out->nodeid, 1);
-	return ERR_PTR(valid ? -ENOMEM : -EIO);
+	if (valid)
+		return ERR_PTR(-ENOMEM);
+	return ERR_PTR(fusewb_bad_answer(fusewb_sb_conn(sb), opcode, "an inode that cannot be"));
 }
 
 bool fusewb_entry_same(const struct inode *inode, const struct fuse_entry_out *out)

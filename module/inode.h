@@ -17,6 +17,7 @@
 
 #include "connection.h"
 
+struct fusewb_link;
 struct fusewb_times_flush;
 
 struct fusewb_inode {
@@ -57,6 +58,10 @@ struct fusewb_inode {
 	/* open handles that writeback may use: file.h */
 	struct list_head write_handles;	/* lock */
 	struct llist_node put_later;	/* handle.c */
+
+	/* symbolic links: what was kept, and how often it was dropped */
+	struct fusewb_link *link;	/* lock */
+	u64 link_version;		/* lock */
 
 	/* directories */
 	atomic64_t dir_version;		/* changes with every change of names */
@@ -209,10 +214,11 @@ void fusewb_inode_destroy_cache(void);
 bool fusewb_entry_valid(const struct fuse_entry_out *out);
 
 /** fusewb_entry_iget() - fusewb_iget() of an answer; an invalid one or one
- * without memory is forgotten. Return: the inode, ERR_PTR(-EIO or -ENOMEM).
+ * without memory is forgotten. @opcode: what it answers, for the message.
+ * Return: the inode, ERR_PTR(-EIO or -ENOMEM).
  */
 struct inode *fusewb_entry_iget(struct super_block *sb, const struct fuse_entry_out *out,
-				u64 attr_version);
+				u64 attr_version, u32 opcode);
 
 /** fusewb_entry_set_valid() - how long the name may be used without asking. */
 void fusewb_entry_set_valid(struct dentry *dentry, const struct fuse_entry_out *out);

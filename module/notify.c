@@ -25,7 +25,9 @@
 #include "inode.h"
 #include "notify.h"
 #include "poll.h"
+#include "range.h"
 #include "request.h"
+#include "symlink.h"
 #include "xattr.h"
 
 static int take(struct iov_iter *from, void *p, size_t len)
@@ -58,29 +60,6 @@ static int wake_poll(struct fusewb_conn *conn, struct super_block *sb, struct io
 	return 0;
 }
 
-/*
- * Folios that are being read now have what was before; they are dropped when
- * they are there.
- */
-static int drop_data(struct inode *inode, loff_t first, loff_t last)
-{
-	struct address_space *mapping = inode->i_mapping;
-	pgoff_t at = first >> PAGE_SHIFT, end = last >> PAGE_SHIFT;
-	struct folio_batch batch;
-	unsigned int i;
-	int err = 0;
-
-	unmap_mapping_pages(mapping, at, end - at + 1, false);
-	folio_batch_init(&batch);
-	while (!err && filemap_get_folios(mapping, &at, end, &batch)) {
-		for (i = 0; !err && i < folio_batch_count(&batch); i++)
-			err = folio_wait_locked_killable(batch.folios[i]) ? -EINTR : 0;
-		folio_batch_release(&batch);
-	}
-	invalidate_mapping_pages(mapping, first >> PAGE_SHIFT, end);
-	return err;
-}
-
 static int inval_inode(struct fusewb_conn *conn, struct super_block *sb, struct iov_iter *from)
 {
 	struct fuse_notify_inval_inode_out out;
@@ -98,11 +77,12 @@ static int inval_inode(struct fusewb_conn *conn, struct super_block *sb, struct 
 		return -ENOENT;
 	fusewb_invalidate_attr(inode);
 	fusewb_acl_forget(inode);
+	fusewb_link_forget(inode);
 	/* A negative offset means the attributes alone, no length up to the end. */
 	if (out.off >= 0) {
 		if (out.len > 0 && check_add_overflow(out.off, out.len - 1, &last))
 			last = LLONG_MAX;
-		err = drop_data(inode, out.off, last);
+		err = fusewb_drop_clean(inode, out.off, last);
 	}
 	iput(inode);
 	return err;

@@ -25,6 +25,15 @@ int fusewb_range_call(struct fusewb_req *req, struct inode *inode, struct fusewb
 		      loff_t first, loff_t last);
 void fusewb_range_done(struct fusewb_req *req);
 
+/**
+ * fusewb_drop_clean() - what is cached of first..last is read again
+ *
+ * What is dirty stays. Folios that are being read now have what was before, and
+ * are dropped when they are there; the wait is killable. No folio lock is held.
+ * Return: 0 or -EINTR, then some may be left.
+ */
+int fusewb_drop_clean(struct inode *inode, loff_t first, loff_t last);
+
 /* fallocate.c, copy_range.c: file operations */
 long fusewb_fallocate(struct file *file, int mode, loff_t offset, loff_t length);
 ssize_t fusewb_copy_range(struct file *in, loff_t pos_in, struct file *out, loff_t pos_out,

@@ -248,7 +248,8 @@ ssize_t fusewb_read_iter(struct kiocb *iocb, struct iov_iter *to)
 
 	/* Only the server knows whether the file has grown, unless we do. */
 	if (!fusewb_local_times(inode) &&
-	    iocb->ki_pos + iov_iter_count(to) > i_size_read(inode)) {
+	    (fusewb_inode_conn(inode)->flags & FUSE_AUTO_INVAL_DATA ||
+	     iocb->ki_pos + iov_iter_count(to) > i_size_read(inode))) {
 		err = fusewb_update_attributes(inode, file);
 		if (err)
 			return err;

@@ -9,6 +9,7 @@
 #include <linux/slab.h>
 
 #include "compat/compat.h"
+#include "answer.h"
 #include "connection.h"
 #include "dir.h"
 #include "file.h"
@@ -107,7 +108,7 @@ static void link_entry(struct dentry *parent, const struct fuse_entry_out *entry
 		dput(dentry);
 	}
 
-	inode = fusewb_entry_iget(sb, entry, version);
+	inode = fusewb_entry_iget(sb, entry, version, FUSE_READDIRPLUS);
 	alias = d_splice_alias(inode, dentry);
 	d_lookup_done(dentry);
 	if (!IS_ERR(alias))
@@ -141,7 +142,8 @@ static int emit_answer(struct file *file, struct dir_context *ctx, struct fusewb
 
 	while (next_entry(&c, plus ? &entry : NULL, &dirent)) {
 		if (!name_valid(dirent))
-			err = -EIO;
+			err = fusewb_bad_answer(req->conn, req->in.opcode,
+						"a name that cannot be");
 		if (!err && !full) {
 			full = !dir_emit(ctx, dirent->name, dirent->namelen, dirent->ino,
 					 dirent->type);

@@ -79,8 +79,10 @@ int fusewb_ask_statx(struct inode *inode)
 	as_attr(&out.stat, &attr);
 	if (!fusewb_attr_valid(&attr))
 		return fusewb_bad_answer(conn, FUSE_STATX, "attributes that no file has");
-	if (inode_wrong_type(inode, attr.mode))
+	if (inode_wrong_type(inode, attr.mode)) {
+		fusewb_bad_answer(conn, FUSE_STATX, "another type of file");
 		return -ESTALE;
+	}
 	set_btime(inode, &out.stat);
 	fusewb_change_attributes(inode, &attr,
 				 fusewb_valid_until(out.attr_valid, out.attr_valid_nsec),

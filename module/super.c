@@ -30,6 +30,7 @@
 #include "compat/compat.h"
 #include "connection.h"
 #include "device.h"
+#include "export.h"
 #include "file.h"
 #include "inode.h"
 #include "request.h"
@@ -310,6 +311,11 @@ void fusewb_super_negotiated(struct fusewb_conn *conn)
 	struct super_block *sb = conn->sb;
 
 	sb->s_time_gran = conn->time_gran;
+	/* Then the server looks after privileges when a file is written. */
+	if (conn->flags & FUSE_HANDLE_KILLPRIV_V2)
+		sb->s_flags |= SB_NOSEC;
+	if (conn->flags & FUSE_NO_EXPORT_SUPPORT)
+		sb->s_export_op = &fusewb_export_ids_only;
 	sb->s_bdi->ra_pages = min_t(unsigned long, sb->s_bdi->ra_pages,
 				    conn->max_readahead >> PAGE_SHIFT);
 }
@@ -340,6 +346,7 @@ static int fill_super(struct super_block *sb, struct fs_context *fsc)
 	sb->s_magic = FUSE_SUPER_MAGIC;
 	sb->s_op = &super_ops;
 	sb->s_xattr = fusewb_xattr_handlers;
+	sb->s_export_op = &fusewb_export_ops;
 	sb->s_maxbytes = MAX_LFS_FILESIZE;
 	sb->s_time_gran = 1;
 	sb->s_blocksize = ctx->opts.blksize;

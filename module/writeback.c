@@ -21,6 +21,7 @@
 #include <linux/writeback.h>
 
 #include "compat/compat.h"
+#include "answer.h"
 #include "blocks.h"
 #include "connection.h"
 #include "file.h"
@@ -66,7 +67,7 @@ static void write_end(struct fusewb_req *req, int error)
 	long i;
 
 	if (!error && out->size != req->payload_len)
-		error = -EIO;
+		error = fusewb_bad_answer(req->conn, FUSE_WRITE, "a count that was not asked for");
 	if (error) {
 		atomic64_inc(&counters->write_errors);
 		/* That nobody serves the file any more is an I/O error of it. */

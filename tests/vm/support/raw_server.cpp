@@ -224,6 +224,11 @@ std::uint64_t RawServer::node_of(const std::string &name) {
     return names_.at(name);
 }
 
+std::uint64_t RawServer::offered() {
+    std::lock_guard lock(mutex_);
+    return offered_;
+}
+
 std::set<std::string> RawServer::names() {
     std::lock_guard lock(mutex_);
     std::set<std::string> all;
@@ -280,6 +285,7 @@ fuse_entry_out RawServer::entry(std::uint64_t id) const {
 void RawServer::answer_init(const Request &request) {
     auto in = request.as<fuse_init_in>();
     fuse_init_out out{};
+    offered_ = in.flags | std::uint64_t(in.flags2) << 32;
     if (!options_.answer_init)
         return;
     out.major = FUSE_KERNEL_VERSION;
@@ -287,7 +293,7 @@ void RawServer::answer_init(const Request &request) {
     out.max_readahead = in.max_readahead;
     std::uint64_t flags = FUSE_ASYNC_READ | FUSE_BIG_WRITES | FUSE_MAX_PAGES | FUSE_INIT_EXT |
                           (options_.writeback ? FUSE_WRITEBACK_CACHE : 0) | options_.init_flags;
-    flags &= in.flags | std::uint64_t(in.flags2) << 32;
+    flags &= offered_;
     if ((flags & options_.init_flags) != options_.init_flags)
         ADD_FAILURE() << "not offered: " << std::hex << (options_.init_flags & ~flags);
     out.flags = static_cast<std::uint32_t>(flags);

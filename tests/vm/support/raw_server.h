@@ -104,6 +104,8 @@ public:
     std::string content(const std::string &name);
     std::set<std::string> names();
     std::uint64_t node_of(const std::string &name);
+    // What FUSE_INIT offered.
+    std::uint64_t offered();
 
     // WRITEs that arrived while another one over some of the same bytes had no answer yet.
     std::vector<std::string> overlaps();
@@ -158,6 +160,7 @@ private:
     std::map<std::uint32_t, std::size_t> seen_;
     std::list<Flight> flights_;
     std::vector<std::string> overlaps_;
+    std::uint64_t offered_ = 0;
 };
 
 template <typename T> std::string_view bytes_of(const T &value) {

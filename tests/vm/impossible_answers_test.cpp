@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// An answer that cannot be gives EIO, is counted, and the kernel log names the operation.
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <functional>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "support/files.h"
+#include "support/guest_test.h"
+#include "support/protocol.h"
+#include "support/raw_server.h"
+
+using namespace fusewb::test;
+
+namespace {
+
+// What the kernel logs from now on.
+class KernelLog {
+public:
+    KernelLog() : kmsg_("/dev/kmsg", O_RDONLY | O_NONBLOCK) {
+        check(lseek(kmsg_, 0, SEEK_END), "seek in /dev/kmsg");
+    }
+    bool says(const std::string &text) {
+        char line[8192];
+        for (;;) {
+            ssize_t n = read(kmsg_, line, sizeof(line));
+            if (n < 0 && errno == EPIPE)
+                continue;
+            if (n <= 0)
+                return false;
+            if (std::string_view(line, static_cast<std::size_t>(n)).find(text) !=
+                std::string_view::npos)
+                return true;
+        }
+    }
+
+private:
+    Fd kmsg_;
+};
+
+fuse_entry_out entry_of(std::uint64_t node, std::uint32_t mode) {
+    fuse_entry_out out{};
+    out.nodeid = node;
+    out.generation = 1;
+    out.attr.ino = node;
+    out.attr.mode = mode;
+    out.attr.nlink = 1;
+    return out;
+}
+
+struct Case {
+    const char *operation;
+    std::uint32_t opcode;
+    std::function<std::string(const Request &)> answer;
+    std::function<long(RawServer &)> act; // negative with errno on failure
+    int error = EIO;
+};
+
+std::string attributes_answer(std::uint32_t mode, std::uint64_t size = 0) {
+    fuse_attr_out out{};
+    out.attr.ino = 2;
+    out.attr.mode = mode;
+    out.attr.size = size;
+    return std::string(bytes_of(out));
+}
+
+std::string text_entry(const std::string &name) {
+    fuse_dirent entry{77, 1, static_cast<std::uint32_t>(name.size()), DT_REG};
+    std::string bytes(reinterpret_cast<const char *>(&entry), FUSE_NAME_OFFSET);
+    bytes += name;
+    bytes.resize(FUSE_DIRENT_ALIGN(bytes.size()));
+    return bytes;
+}
+
+long list(const std::filesystem::path &path) {
+    DIR *dir = opendir(path.c_str());
+    if (!dir)
+        return -1;
+    errno = 0;
+    while (readdir(dir))
+        ;
+    int error = errno;
+    closedir(dir);
+    errno = error;
+    return error ? -1 : 0;
+}
+
+std::vector<Case> cases() {
+    auto entry = [](std::uint64_t node, std::uint32_t mode) {
+        return [=](const Request &) { return std::string(bytes_of(entry_of(node, mode))); };
+    };
+    auto created = [](std::uint64_t node, std::uint32_t mode) {
+        return [=](const Request &) {
+            fuse_open_out open{};
+            return std::string(bytes_of(entry_of(node, mode))) + std::string(bytes_of(open));
+        };
+    };
+    auto make_file = [](RawServer &server) -> long {
+        return open(server.mnt("new").c_str(), O_CREAT | O_WRONLY, 0600);
+    };
+    auto make_directory = [](RawServer &server) -> long {
+        return mkdir(server.mnt("new").c_str(), 0700);
+    };
+    auto look = [](RawServer &server) -> long {
+        struct stat st;
+        return stat(server.mnt("f").c_str(), &st);
+    };
+    auto stat_open = [](RawServer &server) -> long {
+        Fd file(server.mnt("f"), O_RDONLY);
+        struct stat st;
+        return fstat(file, &st);
+    };
+    return {
+        {"FUSE_LOOKUP", FUSE_LOOKUP, entry(FUSE_ROOT_ID, S_IFREG | 0600), look},
+        {"FUSE_LOOKUP", FUSE_LOOKUP, entry(2, 0600), look},
+        {"FUSE_LOOKUP", FUSE_LOOKUP, [](const Request &) { return std::string("short"); }, look},
+        {"FUSE_GETATTR", FUSE_GETATTR,
+         [](const Request &) { return attributes_answer(S_IFREG | 0600, UINT64_MAX); }, stat_open},
+        {"FUSE_GETATTR", FUSE_GETATTR,
+         [](const Request &) { return attributes_answer(S_IFDIR | 0700); }, stat_open, ESTALE},
+        {"FUSE_SETATTR", FUSE_SETATTR, [](const Request &) { return attributes_answer(0); },
+         [](RawServer &server) -> long { return chmod(server.mnt("f").c_str(), 0600); }},
+        {"FUSE_MKDIR", FUSE_MKDIR, entry(9, S_IFREG | 0600), make_directory},
+        {"FUSE_MKDIR", FUSE_MKDIR, entry(0, S_IFDIR | 0700), make_directory},
+        {"FUSE_MKNOD", FUSE_MKNOD, entry(9, S_IFSOCK | 0600),
+         [](RawServer &server) -> long {
+             return mknod(server.mnt("new").c_str(), S_IFIFO | 0600, 0);
+         }},
+        {"FUSE_SYMLINK", FUSE_SYMLINK, entry(FUSE_ROOT_ID, S_IFLNK | 0777),
+         [](RawServer &server) -> long { return symlink("f", server.mnt("new").c_str()); }},
+        {"FUSE_LINK", FUSE_LINK, entry(9, S_IFDIR | 0777),
+         [](RawServer &server) -> long {
+             return link(server.mnt("f").c_str(), server.mnt("new").c_str());
+         }},
+        {"FUSE_CREATE", FUSE_CREATE, created(9, S_IFDIR | 0700), make_file},
+        {"FUSE_CREATE", FUSE_CREATE, created(FUSE_ROOT_ID, S_IFREG | 0600), make_file},
+        {"FUSE_TMPFILE", FUSE_TMPFILE, created(0, S_IFREG | 0600),
+         [](RawServer &server) -> long {
+             return open(server.mnt().c_str(), O_TMPFILE | O_RDWR, 0600);
+         }},
+        {"FUSE_OPEN", FUSE_OPEN, [](const Request &) { return std::string("short"); },
+         [](RawServer &server) -> long { return open(server.mnt("f").c_str(), O_RDONLY); }},
+        {"FUSE_READDIR", FUSE_READDIR, [](const Request &) { return text_entry("a/b"); },
+         [](RawServer &server) { return list(server.mnt()); }},
+        {"FUSE_STATFS", FUSE_STATFS, [](const Request &) { return std::string(3, 'x'); },
+         [](RawServer &server) -> long { return pathconf(server.mnt().c_str(), _PC_NAME_MAX); }},
+        {"FUSE_FALLOCATE", FUSE_FALLOCATE, [](const Request &) { return std::string("more"); },
+         [](RawServer &server) -> long {
+             Fd file(server.mnt("f"), O_RDWR);
+             return fallocate(file, FALLOC_FL_KEEP_SIZE, 0, 4096);
+         }},
+        {"FUSE_WRITE", FUSE_WRITE,
+         [](const Request &request) {
+             fuse_write_out out{request.as<fuse_write_in>().size + 1, 0};
+             return std::string(bytes_of(out));
+         },
+         [](RawServer &server) -> long {
+             Fd file(server.mnt("f"), O_RDWR);
+             pwrite_all(file, "x", 0);
+             return fsync(file);
+         }},
+    };
+}
+
+} // namespace
+
+GUEST_TEST(ImpossibleAnswers, AreErrorsCountedAndNamed) {
+    needs_fusewb();
+    int number = 0;
+    for (const auto &one : cases()) {
+        SCOPED_TRACE(one.operation + std::string(" case ") + std::to_string(number));
+        RawServer server({.valid_seconds = 0, .name = "i" + std::to_string(number++)});
+        server.set_content("f", "content");
+        KernelLog log;
+        server.on(one.opcode, [&](const Request &request) {
+            server.answer(request, one.answer(request));
+            return true;
+        });
+        errno = 0;
+        EXPECT_LT(one.act(server), 0);
+        EXPECT_EQ(errno, one.error);
+        EXPECT_GE(server.connection()[FUSEWB_A_COUNTER_MALFORMED], 1u);
+        EXPECT_TRUE(log.says("the server answered " + std::string(one.operation) + " with "));
+        server.on(one.opcode, [](const Request &) { return false; });
+        write_file(server.mnt("alive"), "alive");
+        EXPECT_EQ(server.content("alive"), "alive");
+    }
+}
