@@ -23,6 +23,7 @@ struct Caller {
 enum class Verdict {
     Yes,
     No,
+    Nobody,        // there is nobody to decide
     AfterQuestion, // only after a password, for which this caller must not be asked
 };
 
@@ -38,7 +39,7 @@ public:
     virtual Verdict askNow(const Caller &caller, const std::string &action) = 0;
 };
 
-/// polkit on this bus. While it is not there the answer is No.
+/// polkit on this bus. While it is not there the answer is Nobody.
 std::unique_ptr<Authority> makePolkit(sdbus::IConnection &bus);
 
 } // namespace fusewb::bus

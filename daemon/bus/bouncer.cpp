@@ -73,12 +73,16 @@ std::optional<Access> accessOf(const Caller &caller, std::string_view interface,
     return access;
 }
 
-std::optional<sdbus::Error> errorOf(Verdict verdict, std::string_view member) {
+std::optional<sdbus::Error> errorOf(Verdict verdict, Access access, std::string_view member) {
+    // What nobody restricts may be inspected; only root changes anything then.
+    if (verdict == Verdict::Nobody && access == Access::Inspect)
+        return std::nullopt;
     switch (verdict) {
     case Verdict::Yes:
         return std::nullopt;
     case Verdict::AfterQuestion:
         return interactionRequired(std::string(member) + " needs a password to be given");
+    case Verdict::Nobody:
     case Verdict::No:
         break;
     }
@@ -101,14 +105,13 @@ void Bouncer::ask(const Caller &caller, std::string_view interface, std::string_
                   std::function<void(std::optional<sdbus::Error>)> answer) {
     const auto access = accessOf(caller, interface, member, owner);
     if (!access) {
-        answer(errorOf(Verdict::No, member));
+        answer(errorOf(Verdict::No, Access::Manage, member));
     } else if (*access == Access::Look || caller.uid == 0) {
         answer(std::nullopt);
     } else {
         authority_->ask(caller, actionFor(*access),
-                        [answer = std::move(answer), name = std::string(member)](Verdict verdict) {
-                            answer(errorOf(verdict, name));
-                        });
+                        [answer = std::move(answer), access = *access, name = std::string(member)](
+                            Verdict verdict) { answer(errorOf(verdict, access, name)); });
     }
 }
 
@@ -119,7 +122,7 @@ void Bouncer::require(const Caller &caller, std::string_view interface, std::str
         verdict = Verdict::Yes;
     else if (access)
         verdict = authority_->askNow(caller, actionFor(*access));
-    if (auto error = errorOf(verdict, property))
+    if (auto error = errorOf(verdict, Access::Manage, property))
         throw *error;
 }
 

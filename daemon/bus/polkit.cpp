@@ -34,8 +34,14 @@ Verdict verdictOf(const Answer &answer) {
     return answer.get<1>() ? Verdict::AfterQuestion : Verdict::No;
 }
 
-void complain(const sdbus::Error &error) {
+// A polkit that is not installed is no trouble; one that does not answer is.
+Verdict verdictWithout(const sdbus::Error &error) {
+    const std::string name = error.getName();
+    if (name == "org.freedesktop.DBus.Error.ServiceUnknown" ||
+        name == "org.freedesktop.DBus.Error.NameHasNoOwner")
+        return Verdict::Nobody;
     log::warning("polkit does not answer, so only root is allowed: ", error.getMessage());
+    return Verdict::No;
 }
 
 class Polkit final : public Authority {
@@ -54,9 +60,7 @@ public:
             .withArguments(subjectOf(caller), action, Details(), flags, std::string())
             .uponReplyInvoke(
                 [answer = std::move(answer)](compat::AsyncError error, const Answer &reply) {
-                    if (error)
-                        complain(*error);
-                    answer(error ? Verdict::No : verdictOf(reply));
+                    answer(error ? verdictWithout(*error) : verdictOf(reply));
                 });
     }
 
@@ -71,8 +75,7 @@ public:
                 .storeResultsTo(reply);
             return verdictOf(reply);
         } catch (const sdbus::Error &error) {
-            complain(error);
-            return Verdict::No;
+            return verdictWithout(error);
         }
     }
 
