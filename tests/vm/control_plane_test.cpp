@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The walk-through of an administrator: rules, hands and deadlines on live mounts, with the daemon
+// and its tools as they are installed.
+#include "support/files.h"
+#include "support/guest_test.h"
+#include "support/passthrough.h"
+#include "support/task.h"
+#include "walk_through.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstdio>
+#include <fstream>
+#include <sstream>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace {
+
+using namespace fusewb::test;
+
+struct Said {
+    int status;
+    std::string text; // standard output and error
+};
+
+Said say(const std::string &command) {
+    Said said{-1, ""};
+    FILE *stream = popen((command + " 2>&1").c_str(), "re");
+    if (!stream)
+        return said;
+    std::array<char, 4096> buffer;
+    for (std::size_t got = 0; (got = fread(buffer.data(), 1, buffer.size(), stream)) > 0;)
+        said.text.append(buffer.data(), got);
+    const int status = pclose(stream);
+    said.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    return said;
+}
+
+void expect_has(const std::string &text, const std::string &part) {
+    EXPECT_NE(text.find(part), std::string::npos) << "no " << part << " in:\n" << text;
+}
+
+std::string ctl(const std::string &words) {
+    const Said said = say("fusewbctl " + words);
+    EXPECT_EQ(said.status, 0) << "fusewbctl " << words << "\n" << said.text;
+    return said.text;
+}
+
+std::string quoted(const std::filesystem::path &path) { return "'" + path.string() + "'"; }
+
+// One value of a connection's policy, as the daemon shows it.
+std::string value(const Passthrough &server, const std::string &key) {
+    const std::string text = ctl("policy explain " + quoted(server.mnt()));
+    const std::size_t line = text.find("\n" + key + " ");
+    if (line == std::string::npos)
+        return "none";
+    const std::size_t begin = text.find_first_not_of(' ', line + 1 + key.size());
+    return text.substr(begin, text.find(' ', begin) - begin);
+}
+
+// A rule for the length of a test.
+class Rule {
+public:
+    explicit Rule(const std::string &text) {
+        std::filesystem::create_directories(path_.parent_path());
+        std::ofstream(path_) << text;
+    }
+    ~Rule() {
+        std::filesystem::remove(path_);
+        say("systemctl reload fusewbd");
+    }
+    Rule(const Rule &) = delete;
+    Rule &operator=(const Rule &) = delete;
+
+private:
+    const std::filesystem::path path_ = "/etc/fusewb/policy.d/10-guest-test.conf";
+};
+
+void needs_daemon() {
+    needs_fusewb();
+    if (say("systemctl is-active fusewbd").status != 0)
+        throw Skip("fusewbd does not run here");
+}
+
+GUEST_TEST(ControlPlane, RuleDecidesLiveAboutTwoServers) {
+    needs_daemon();
+    const Passthrough first({.name = "first"});
+    const Passthrough second({.name = "second"});
+    const std::string before = value(second, "ReadDeadlineSec");
+    const Rule rule("[Match]\nMountPoint=" + first.mnt().parent_path().string() +
+                    "\n[Policy]\nReadDeadlineSec=7s\n");
+    EXPECT_EQ(value(first, "ReadDeadlineSec"), before);
+    const Said reloaded = say("systemctl reload fusewbd");
+    ASSERT_EQ(reloaded.status, 0) << reloaded.text;
+    EXPECT_EQ(value(first, "ReadDeadlineSec"), "7s");
+    EXPECT_EQ(value(second, "ReadDeadlineSec"), before);
+}
+
+GUEST_TEST(ControlPlane, RuleFileWithAnErrorLeavesWhatHolds) {
+    needs_daemon();
+    const Passthrough server;
+    const std::string before = ctl("policy explain " + quoted(server.mnt()));
+    const Rule rule("[Policy]\nReadDeadlineSec=soon\n");
+    EXPECT_NE(say("systemctl reload fusewbd").status, 0);
+    const Said said = say("fusewbctl policy reload");
+    EXPECT_NE(said.status, 0);
+    expect_has(said.text, "/etc/fusewb/policy.d/10-guest-test.conf:2: ReadDeadlineSec");
+    EXPECT_EQ(ctl("policy explain " + quoted(server.mnt())), before);
+}
+
+GUEST_TEST(ControlPlane, WhatIsSetByHandIsInTheKernelAndOutlastsAKilledDaemon) {
+    needs_daemon();
+    const Passthrough server;
+    ctl("set " + quoted(server.mnt()) + " MetadataDeadlineSec=9min SyncWaits=no");
+    EXPECT_EQ(value(server, "MetadataDeadlineSec"), "9min");
+    say("systemctl kill -s KILL fusewbd");
+    ASSERT_TRUE(wait_until(30s, [] { return say("fusewbctl list").status == 0; }));
+    EXPECT_EQ(value(server, "MetadataDeadlineSec"), "9min");
+    write_file(server.mnt("file"), "still served");
+    ctl("set " + quoted(server.mnt()) + " MetadataDeadlineSec= SyncWaits=");
+    EXPECT_NE(value(server, "MetadataDeadlineSec"), "9min");
+}
+
+GUEST_TEST(ControlPlane, DeadlineOfAStoppedServerIsToldAndItsConnectionCanBeAborted) {
+    needs_daemon();
+    Passthrough server;
+    ctl("set " + quoted(server.mnt()) + " MetadataDeadlineSec=1s DeadlineAction=report");
+    const std::filesystem::path heard = scratch() / "heard";
+    const Task monitor("fusewbctl monitor", [&] {
+        const std::string command = "exec fusewbctl monitor --json >" + quoted(heard);
+        execl("/bin/sh", "sh", "-c", command.c_str(), static_cast<char *>(nullptr));
+        return 127;
+    });
+    // It is there once it has heard of a change.
+    ASSERT_TRUE(wait_until(20s, [&] {
+        static int minutes = 1;
+        ctl("set " + quoted(server.mnt()) + " LockDeadlineSec=" + std::to_string(++minutes) +
+            "min");
+        return !read_file(heard).empty();
+    }));
+    server.stop();
+    Task asks("stat", [&] { return std::filesystem::exists(server.mnt("none")) ? 1 : 0; });
+    EXPECT_TRUE(wait_until(20s, [&] {
+        return read_file(heard).find("\"DeadlineExpired\"") != std::string::npos;
+    })) << read_file(heard);
+    expect_has(read_file(heard), "\"operation\":\"LOOKUP\"");
+    expect_has(ctl("status " + quoted(server.mnt())), "LOOKUP");
+    EXPECT_FALSE(asks.ended());
+    ctl("abort " + quoted(server.mnt()));
+    EXPECT_TRUE(asks.ends_within(20s));
+    EXPECT_TRUE(wait_until(20s, [&] {
+        return read_file(heard).find("\"Aborted\"") != std::string::npos;
+    })) << read_file(heard);
+    expect_has(ctl("list"), "aborted");
+}
+
+GUEST_TEST(ControlPlane, UserWithoutRightsChangesNothing) {
+    needs_daemon();
+    const Passthrough server;
+    const std::string before = ctl("policy explain " + quoted(server.mnt()));
+    const std::string as_nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups fusewbctl ";
+    for (const std::string &words :
+         {"set " + quoted(server.mnt()) + " ReadDeadlineSec=1", "abort " + quoted(server.mnt()),
+          std::string("policy reload")}) {
+        const Said said = say(as_nobody + words + " </dev/null");
+        EXPECT_EQ(said.status, 5) << words << "\n" << said.text;
+    }
+    EXPECT_EQ(say(as_nobody + "list").status, 0);
+    EXPECT_EQ(ctl("policy explain " + quoted(server.mnt())), before);
+    write_file(server.mnt("file"), "still served");
+}
+
+// Each command as it stands in the document, in one shell that ends at the first that fails.
+GUEST_TEST(ControlPlane, WalkThroughHoldsLineByLine) {
+    needs_daemon();
+    if (say("command -v passthrough_ll").status != 0)
+        throw Skip("passthrough_ll is not in PATH");
+    // mount(8) gives its helpers a PATH of its own.
+    const std::string server = "/usr/local/bin/passthrough_ll";
+    const bool lent = !std::filesystem::exists(server);
+    if (lent)
+        say("ln -s \"$(command -v passthrough_ll)\" " + server);
+    const std::filesystem::path script = scratch() / "walk-through.sh";
+    std::ofstream out(script);
+    out << "set -e\n";
+    std::istringstream document(walk_through);
+    int commands = 0;
+    for (std::string line; std::getline(document, line);)
+        if (line.starts_with("    # ")) {
+            out << line.substr(6) << "\n";
+            ++commands;
+        }
+    out.close();
+    EXPECT_GT(commands, 20);
+    const std::filesystem::path log = scratch() / "log";
+    const Said said = say("bash -v " + quoted(script) + " >" + quoted(log));
+    EXPECT_EQ(said.status, 0) << read_file(log) << said.text;
+    if (lent)
+        std::filesystem::remove(server);
+}
+
+GUEST_TEST(ControlPlane, DaemonIsConfined) {
+    needs_daemon();
+    const Said said = say("systemd-analyze security --no-pager fusewbd | tail -n 1");
+    const std::size_t colon = said.text.rfind(": ");
+    ASSERT_NE(colon, std::string::npos) << said.text;
+    EXPECT_LE(std::stod(said.text.substr(colon + 2)), 1.5) << said.text;
+    expect_has(say("ps -o user= -C fusewbd").text, "fusewb");
+}
+
+} // namespace
