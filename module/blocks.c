@@ -138,6 +138,21 @@ void fusewb_blocks_clear(struct folio *folio)
 	spin_unlock(&blocks->lock);
 }
 
+bool fusewb_blocks_spell_out(struct folio *folio)
+{
+	struct fusewb_blocks *blocks = blocks_of(folio);
+
+	if (blocks)
+		return true;
+	blocks = attach(folio);
+	if (!blocks)
+		return false;
+	spin_lock(&blocks->lock);
+	mark_all(folio, blocks);
+	spin_unlock(&blocks->lock);
+	return true;
+}
+
 bool fusewb_blocks_left(struct folio *folio, size_t end)
 {
 	struct fusewb_blocks *blocks = blocks_of(folio);

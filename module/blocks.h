@@ -38,6 +38,14 @@ size_t fusewb_blocks_next(struct folio *folio, size_t *off, size_t end);
  */
 void fusewb_blocks_clear(struct folio *folio);
 
+/**
+ * fusewb_blocks_spell_out() - a folio that is dirty as a whole gets a map
+ *
+ * So that a part of it can be issued. The folio is locked and dirty. Return:
+ * false if it has none and there is no memory.
+ */
+bool fusewb_blocks_spell_out(struct folio *folio);
+
 /** fusewb_blocks_left() - has it marks of dirty pages below @end? */
 bool fusewb_blocks_left(struct folio *folio, size_t end);
 

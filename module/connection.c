@@ -70,6 +70,7 @@ static void free_conn(struct kref *ref)
 {
 	struct fusewb_conn *conn = container_of(ref, struct fusewb_conn, ref);
 
+	fusewb_queue_exit(&conn->queue);
 	fusewb_req_reserve_exit(conn);
 	put_pid(conn->server_pid);
 	put_pid_ns(conn->pid_ns);
@@ -197,15 +198,10 @@ int fusewb_conn_wait_ready(struct fusewb_conn *conn)
 static void take_processing(struct fusewb_conn *conn, struct list_head *ended)
 {
 	struct fusewb_dev *dev;
-	unsigned int i;
 
 	spin_lock(&conn->queue.lock);
-	list_for_each_entry(dev, &conn->devs, node) {
-		spin_lock(&dev->lock);
-		for (i = 0; i < FUSEWB_PROCESSING_BUCKETS; i++)
-			list_splice_tail_init(&dev->processing[i], ended);
-		spin_unlock(&dev->lock);
-	}
+	list_for_each_entry(dev, &conn->devs, node)
+		fusewb_dev_take_sent(dev, ended);
 	spin_unlock(&conn->queue.lock);
 }
 

@@ -19,6 +19,7 @@
 #include <linux/spinlock.h>
 #include <linux/uidgid.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
 #include <linux/fuse.h>
 #include <linux/fusewb.h>
@@ -44,6 +45,8 @@ struct fusewb_counters {
 	atomic64_t deadlines;
 	atomic64_t migrate_again;
 	atomic64_t malformed;
+	atomic64_t retargets;
+	atomic64_t retries;
 };
 
 /* What the server waits for in its read(2) of the device. */
@@ -54,6 +57,8 @@ struct fusewb_queue {
 	struct list_head background;	/* nobody does: writeback, readahead,
 					 * release
 					 */
+	struct list_head later;		/* background, when they are due */
+	struct delayed_work later_work;
 	struct list_head interrupts;
 	struct list_head forgets;
 	bool forget_turn;		/* forgets and requests alternate */
@@ -149,6 +154,8 @@ struct fusewb_conn {
 	 */
 	mempool_t req_reserve;
 	mempool_t spans_reserve;
+	mempool_t copy_reserve;		/* pages */
+	wait_queue_head_t reserve_wait;	/* until a request is freed */
 
 	struct fusewb_counters counters;
 	struct ratelimit_state malformed_limit;	/* of messages about them */

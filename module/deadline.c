@@ -33,6 +33,7 @@
 #include "netlink.h"
 #include "queue.h"
 #include "request.h"
+#include "trace.h"
 
 /* Timers this close to each other may run in one interrupt. */
 #define SLACK_NS NSEC_PER_MSEC
@@ -235,6 +236,7 @@ static void expire(struct fusewb_req *req)
 	struct fusewb_conn *conn = req->conn;
 	u32 action = READ_ONCE(conn->policy.action);
 
+	trace_fusewb_deadline(req, 0);
 	set_bit(FUSEWB_REQ_F_LATE, &req->flags);
 	atomic64_inc(&conn->counters.deadlines);
 	pr_notice_ratelimited("connection %llu: no answer to request %llu (operation %u) after %lld ms\n",

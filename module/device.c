@@ -8,7 +8,8 @@
  * up short, the request goes back to the head of the queue, the buffer is
  * faulted in, while the thread holds nothing, and the reader tries again; a
  * bounded number of times. Answers are received the same way. The folios of a
- * WRITE are dropped as soon as read(2) has copied them.
+ * WRITE are dropped as soon as read(2) has copied them, unless they may be sent
+ * once more (fusewb_req_keeps_payload()).
  *
  * splice(2) from the device copies into fresh pages, for what is in the pipe
  * may stay there for ever and be changed by nobody but its readers.
@@ -33,6 +34,7 @@
 #include "notify.h"
 #include "queue.h"
 #include "request.h"
+#include "trace.h"
 
 /* Marks the interrupt of a request in its unique: uniques are even. */
 #define INTERRUPT_BIT 1ULL
@@ -106,6 +108,7 @@ static int copy_out(struct fusewb_req *req, struct iov_iter *to)
 out:
 	pagefault_enable();
 	mutex_unlock(&req->copying);
+	trace_fusewb_copy(req, err);
 	if (err)
 		iov_iter_revert(to, left - iov_iter_count(to));
 	return err;
@@ -117,13 +120,14 @@ static void hand_over(struct fusewb_dev *dev, struct fusewb_req *req)
 	struct fusewb_conn *conn = req->conn;
 	bool aborted;
 
-	if (req->payload_in)
+	if (!fusewb_req_keeps_payload(req))
 		fusewb_req_drop_payload(req);
 	if (req->no_answer) {
 		fusewb_req_end(req, 0);
 		return;
 	}
 
+	trace_fusewb_hand_over(req, 0);
 	fusewb_req_get(req);
 	spin_lock(&dev->lock);
 	/* Abort marks the queue first, then empties the lists under this lock. */
@@ -434,7 +438,8 @@ static ssize_t dev_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	req->out = out;
 	atomic64_inc(&conn->counters.answers);
 	fusewb_latency_answered(req);
-	fusewb_req_end(req, out.error);
+	if (!out.error || !req->again || !req->again(req, out.error))
+		fusewb_req_end(req, out.error);
 	return total;
 }
 
@@ -479,17 +484,23 @@ static int dev_open(struct inode *inode, struct file *file)
 	return 0;
 }
 
+void fusewb_dev_take_sent(struct fusewb_dev *dev, struct list_head *list)
+{
+	unsigned int i;
+
+	spin_lock(&dev->lock);
+	for (i = 0; i < FUSEWB_PROCESSING_BUCKETS; i++)
+		list_splice_tail_init(&dev->processing[i], list);
+	spin_unlock(&dev->lock);
+}
+
 /* What this descriptor was given and did not answer ends with it. */
 static void end_processing(struct fusewb_dev *dev)
 {
 	struct fusewb_req *req, *next;
 	LIST_HEAD(ended);
-	unsigned int i;
 
-	spin_lock(&dev->lock);
-	for (i = 0; i < FUSEWB_PROCESSING_BUCKETS; i++)
-		list_splice_tail_init(&dev->processing[i], &ended);
-	spin_unlock(&dev->lock);
+	fusewb_dev_take_sent(dev, &ended);
 	list_for_each_entry_safe(req, next, &ended, link) {
 		list_del_init(&req->link);
 		fusewb_req_end(req, -ENOTCONN);

@@ -40,6 +40,13 @@ struct fusewb_dev *fusewb_dev_from_file(struct file *file);
  */
 int fusewb_dev_attach(struct fusewb_dev *dev, struct fusewb_conn *conn);
 
+/**
+ * fusewb_dev_take_sent() - append what it was given and did not answer to @list
+ *
+ * The requests keep their state, the queue's reference is the caller's.
+ */
+void fusewb_dev_take_sent(struct fusewb_dev *dev, struct list_head *list);
+
 int fusewb_dev_register(void);
 void fusewb_dev_unregister(void);
 

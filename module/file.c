@@ -237,7 +237,7 @@ static int fusewb_flush(struct file *file, fl_owner_t owner)
 	if (writes && current->flags & PF_EXITING) {
 		filemap_flush(inode->i_mapping);
 	} else if (writes) {
-		err = fusewb_drain(inode, 0, LLONG_MAX);
+		err = fusewb_write_back(inode, 0, LLONG_MAX);
 		/* Told here, and once more to fsync: close() is often ignored. */
 		if (!err)
 			err = filemap_check_wb_err(inode->i_mapping,
@@ -282,7 +282,7 @@ static int fusewb_fsync(struct file *file, loff_t first, loff_t last, int datasy
 	struct inode *inode = file_inode(file);
 	int err, later;
 
-	err = fusewb_drain(inode, first, last);
+	err = fusewb_write_back(inode, first, last);
 	/* Killed: the error stays for the next fsync. */
 	if (err)
 		return err;

@@ -162,15 +162,49 @@ ssize_t fusewb_direct_write(struct kiocb *iocb, struct iov_iter *from);
 
 /* writeback.c */
 int fusewb_writepages(struct address_space *mapping, struct writeback_control *wbc);
-int fusewb_migrate_folio(struct address_space *mapping, struct folio *dst,
-			 struct folio *src, enum migrate_mode mode);
 
 /**
  * fusewb_drain() - issue what is dirty in first..last and wait for the answers
  *
- * As fsync does; killable and freezable. Errors of WRITEs go to the mapping's
- * errseq, not to the return value. Return: 0 or -EINTR.
+ * Killable and freezable. Errors of WRITEs go to the mapping's errseq, not to
+ * the return value. Return: 0, -EINTR, or -ETIMEDOUT as fusewb_write_back().
  */
 int fusewb_drain(struct inode *inode, loff_t first, loff_t last);
+
+/**
+ * fusewb_write_back() - the same, as fsync does
+ *
+ * What has expired is not waited for, for its error is the mapping's already.
+ * Return: 0, -EINTR, or -ETIMEDOUT if newer data of an expired range cannot be
+ * sent before the server answers.
+ */
+int fusewb_write_back(struct inode *inode, loff_t first, loff_t last);
+
+/* retry.c */
+
+/** fusewb_writeback_again() - struct fusewb_req.again of a WRITE of writeback. */
+bool fusewb_writeback_again(struct fusewb_req *req, int error);
+
+/**
+ * fusewb_writeback_expire() - struct fusewb_req.expire of a WRITE of writeback
+ *
+ * It is recalled if it can be. Otherwise it is reported as failed, and its range
+ * stays in flight until the server answers, for it may carry it out yet.
+ */
+void fusewb_writeback_expire(struct fusewb_req *req);
+
+/**
+ * fusewb_writeback_recall() - take a WRITE of writeback back from the queue
+ *
+ * Its bytes are dirty again, and no error is reported. The caller has a
+ * reference of his own. May sleep, waits for nobody. Return: true if it has
+ * ended that way, false if it is no such request, was handed over already, or
+ * if its bytes are nowhere but in the request, which then stays queued.
+ */
+bool fusewb_writeback_recall(struct fusewb_req *req);
+
+/* migrate.c */
+int fusewb_migrate_folio(struct address_space *mapping, struct folio *dst,
+			 struct folio *src, enum migrate_mode mode);
 
 #endif

@@ -78,6 +78,7 @@ bool fusewb_inflight_add(struct fusewb_inode *fi, struct fusewb_range *range,
 	bool free;
 
 	range->held = false;
+	range->expired = false;
 	spin_lock(&fi->inflight_lock);
 	free = !overlaps(fi, first, last);
 	if (free)
@@ -101,27 +102,6 @@ bool fusewb_inflight_extend(struct fusewb_inode *fi, struct fusewb_range *range,
 	return free;
 }
 
-void fusewb_inflight_split(struct fusewb_inode *fi, struct fusewb_range *range,
-			   struct fusewb_range *rest, u64 at)
-{
-	rest->held = false;
-	spin_lock(&fi->inflight_lock);
-	range_tree_remove(range, &fi->inflight);
-	insert(fi, rest, at, range->last);
-	insert(fi, range, range->first, at - 1);
-	spin_unlock(&fi->inflight_lock);
-}
-
-void fusewb_inflight_move(struct fusewb_inode *fi, struct fusewb_range *from,
-			  struct fusewb_range *to)
-{
-	to->held = from->held;
-	spin_lock(&fi->inflight_lock);
-	range_tree_remove(from, &fi->inflight);
-	insert(fi, to, from->first, from->last);
-	spin_unlock(&fi->inflight_lock);
-}
-
 void fusewb_inflight_remove(struct fusewb_inode *fi, struct fusewb_range *range)
 {
 	spin_lock(&fi->inflight_lock);
@@ -138,6 +118,20 @@ bool fusewb_inflight_overlaps(struct fusewb_inode *fi, u64 first, u64 last)
 
 	spin_lock(&fi->inflight_lock);
 	ret = overlaps(fi, first, last);
+	spin_unlock(&fi->inflight_lock);
+	return ret;
+}
+
+bool fusewb_inflight_each(struct fusewb_inode *fi, u64 first, u64 last,
+			  bool (*fn)(struct fusewb_range *range, void *arg), void *arg)
+{
+	struct fusewb_range *range;
+	bool ret = true;
+
+	spin_lock(&fi->inflight_lock);
+	for (range = range_tree_iter_first(&fi->inflight, first, last); range && ret;
+	     range = range_tree_iter_next(range, first, last))
+		ret = range->held || fn(range, arg);
 	spin_unlock(&fi->inflight_lock);
 	return ret;
 }
@@ -173,9 +167,48 @@ int fusewb_inflight_wait(struct fusewb_inode *fi, u64 first, u64 last)
 	return wait_while_busy(fi, first, last, NULL, false);
 }
 
+void fusewb_inflight_expire(struct fusewb_inode *fi, struct fusewb_range *range)
+{
+	spin_lock(&fi->inflight_lock);
+	range->expired = true;
+	spin_unlock(&fi->inflight_lock);
+	if (waitqueue_active(&fi->inflight_wait))
+		wake_up_all(&fi->inflight_wait);
+}
+
+static bool not_expired(struct fusewb_range *range, void *arg)
+{
+	return !range->expired;
+}
+
+static bool expired(struct fusewb_range *range, void *arg)
+{
+	return range->expired;
+}
+
+static bool has_expired(struct fusewb_inode *fi, u64 first, u64 last)
+{
+	return !fusewb_inflight_each(fi, first, last, not_expired, NULL);
+}
+
+int fusewb_inflight_wait_unexpired(struct fusewb_inode *fi, u64 first, u64 last)
+{
+	if (wait_event_state(fi->inflight_wait,
+			     fusewb_inflight_each(fi, first, last, expired, NULL),
+			     FUSEWB_KILLABLE))
+		return -EINTR;
+	return 0;
+}
+
 int fusewb_inflight_wait_free(struct fusewb_inode *fi, u64 first, u64 last)
 {
-	return wait_while_busy(fi, first, last, NULL, true);
+	if (!busy(fi, first, last, NULL, true))
+		return 0;
+	if (wait_event_state(fi->inflight_wait,
+			     !busy(fi, first, last, NULL, true) || has_expired(fi, first, last),
+			     FUSEWB_KILLABLE))
+		return -EINTR;
+	return has_expired(fi, first, last) ? -ETIMEDOUT : 0;
 }
 
 int fusewb_inflight_hold(struct fusewb_inode *fi, struct fusewb_range *range,
@@ -186,6 +219,7 @@ int fusewb_inflight_hold(struct fusewb_inode *fi, struct fusewb_range *range,
 	lockdep_assert_held_write(&fi->inode.i_rwsem);
 
 	range->held = true;
+	range->expired = false;
 	spin_lock(&fi->inflight_lock);
 	insert(fi, range, first, last);
 	spin_unlock(&fi->inflight_lock);

@@ -11,7 +11,9 @@ struct fusewb_inode;
 /**
  * struct fusewb_range - bytes of an inode, both ends included
  *
- * In flight: a WRITE of them was issued and not answered. Held: truncation,
+ * In flight: a WRITE of them was issued and not answered; the range is that
+ * request's io.range, and the request lives as long as it is in the tree.
+ * Expired: its deadline has passed, the server may still carry it out. Held: truncation,
  * punching or a direct write works on them and nothing may be issued.
  */
 struct fusewb_range {
@@ -20,6 +22,7 @@ struct fusewb_range {
 	u64 last;
 	u64 subtree_last;
 	bool held;
+	bool expired;
 };
 
 void fusewb_inflight_init(struct fusewb_inode *fi);
@@ -38,20 +41,28 @@ bool fusewb_inflight_add(struct fusewb_inode *fi, struct fusewb_range *range,
 bool fusewb_inflight_extend(struct fusewb_inode *fi, struct fusewb_range *range,
 			    u64 last);
 
-/**
- * fusewb_inflight_split() - @rest becomes a range of its own, from byte @at on
- *
- * At no time are the bytes of either free. @range->first < @at <= @range->last.
- */
-void fusewb_inflight_split(struct fusewb_inode *fi, struct fusewb_range *range,
-			   struct fusewb_range *rest, u64 at);
-
-/** fusewb_inflight_move() - the bytes of @from are those of @to from now on. */
-void fusewb_inflight_move(struct fusewb_inode *fi, struct fusewb_range *from,
-			  struct fusewb_range *to);
-
 /** fusewb_inflight_remove() - answered or abandoned; wakes who waits. */
 void fusewb_inflight_remove(struct fusewb_inode *fi, struct fusewb_range *range);
+
+/**
+ * fusewb_inflight_each() - what of first..last is in flight, in no order
+ *
+ * Calls @fn under fi->inflight_lock, until it returns false. What is held is
+ * left out. Return: whether @fn returned true for all of them.
+ */
+bool fusewb_inflight_each(struct fusewb_inode *fi, u64 first, u64 last,
+			  bool (*fn)(struct fusewb_range *range, void *arg), void *arg);
+
+/** fusewb_inflight_expire() - fsync need not wait for this range any more. */
+void fusewb_inflight_expire(struct fusewb_inode *fi, struct fusewb_range *range);
+
+/**
+ * fusewb_inflight_wait_unexpired() - until nothing of first..last is in flight
+ * but what has expired
+ *
+ * Killable and freezable. Return: 0 or -EINTR.
+ */
+int fusewb_inflight_wait_unexpired(struct fusewb_inode *fi, u64 first, u64 last);
 
 bool fusewb_inflight_overlaps(struct fusewb_inode *fi, u64 first, u64 last);
 
@@ -69,7 +80,8 @@ int fusewb_inflight_wait(struct fusewb_inode *fi, u64 first, u64 last);
  * held
  *
  * For those who want to issue it. No folio lock is held, for a holder may need
- * it. Killable and freezable. Return: 0 or -EINTR.
+ * it. Killable and freezable. Return: 0, -EINTR, or -ETIMEDOUT if a part of it
+ * has expired: when it will be free only the server knows.
  */
 int fusewb_inflight_wait_free(struct fusewb_inode *fi, u64 first, u64 last);
 

@@ -57,6 +57,7 @@ struct inode *fusewb_alloc_inode(struct super_block *sb)
 	init_waitqueue_head(&fi->dir_wait);
 	INIT_LIST_HEAD(&fi->write_handles);
 	fusewb_inflight_init(fi);
+	atomic_set(&fi->recalls, 0);
 	return &fi->inode;
 }
 

@@ -54,6 +54,7 @@ struct fusewb_inode {
 	spinlock_t inflight_lock;	/* the next two */
 	struct rb_root_cached inflight;
 	wait_queue_head_t inflight_wait;
+	atomic_t recalls;		/* WRITEs whose bytes became dirty again */
 
 	/* open handles that writeback may use: file.h */
 	struct list_head write_handles;	/* lock */

@@ -37,6 +37,8 @@ static const struct {
 	COUNTER(DEADLINES, deadlines),
 	COUNTER(MIGRATE_AGAIN, migrate_again),
 	COUNTER(MALFORMED, malformed),
+	COUNTER(RETARGETS, retargets),
+	COUNTER(RETRIES, retries),
 #undef COUNTER
 };
 

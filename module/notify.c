@@ -25,6 +25,7 @@
 #include "inode.h"
 #include "notify.h"
 #include "poll.h"
+#include "queue.h"
 #include "range.h"
 #include "request.h"
 #include "symlink.h"
@@ -454,6 +455,15 @@ static int prune(struct fusewb_conn *conn, struct super_block *sb, struct iov_it
 	return 0;
 }
 
+/* Another process serves the device now, and knows of nothing. */
+static int resend(struct fusewb_conn *conn, struct super_block *sb, struct iov_iter *from)
+{
+	if (iov_iter_count(from) || !(conn->flags & FUSE_HAS_RESEND))
+		return -EBADMSG;
+	fusewb_queue_resend(conn);
+	return 0;
+}
+
 static int (*const handlers[])(struct fusewb_conn *conn, struct super_block *sb,
 			       struct iov_iter *from) = {
 	[FUSE_NOTIFY_POLL] = wake_poll,
@@ -462,6 +472,7 @@ static int (*const handlers[])(struct fusewb_conn *conn, struct super_block *sb,
 	[FUSE_NOTIFY_STORE] = store,
 	[FUSE_NOTIFY_RETRIEVE] = retrieve,
 	[FUSE_NOTIFY_DELETE] = delete,
+	[FUSE_NOTIFY_RESEND] = resend,
 	[FUSE_NOTIFY_INC_EPOCH] = inc_epoch,
 	[FUSE_NOTIFY_PRUNE] = prune,
 };

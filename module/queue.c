@@ -2,28 +2,64 @@
 /*
  * The queue of a connection.
  *
- * Four lists, and one rule for what a reader of the device gets next:
+ * Lists, and one rule for what a reader of the device gets next:
  * an interrupt, since somebody waits for its effect; then requests and forgets
  * in turn, so that neither starves the other; of the requests those with a
  * waiter first; background ones only while fewer than max_background, the
- * number that the server named in INIT, are with it.
+ * number that the server named in INIT, are with it. A request that the server
+ * answered with "try again" becomes a background one again when it is due.
  *
  * The queue owns a reference on each request from fusewb_queue_add() until
  * fusewb_req_end() or fusewb_queue_recall().
  */
+#include <linux/list_sort.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/workqueue.h>
 
 #include "compat/compat.h"
 #include "connection.h"
+#include "device.h"
 #include "queue.h"
 #include "request.h"
+#include "trace.h"
+
+static void wake_reader(struct fusewb_queue *q)
+{
+	wake_up(&q->wait);
+	kill_fasync(&q->fasync, SIGIO, POLL_IN);
+}
+
+static void later_work_fn(struct work_struct *work)
+{
+	struct fusewb_queue *q = container_of(to_delayed_work(work), struct fusewb_queue,
+					      later_work);
+	unsigned long now = jiffies, next = 0;
+	struct fusewb_req *req, *tmp;
+	LIST_HEAD(due);
+
+	spin_lock(&q->lock);
+	list_for_each_entry_safe(req, tmp, &q->later, link) {
+		if (time_after_eq(now, req->due))
+			list_move_tail(&req->link, &due);
+		else if (!next || time_before(req->due, now + next))
+			next = req->due - now;
+	}
+	if (next)
+		mod_delayed_work(system_wq, &q->later_work, next);
+	list_splice(&due, &q->background);
+	spin_unlock(&q->lock);
+	if (!list_empty(&due))
+		wake_reader(q);
+}
 
 void fusewb_queue_init(struct fusewb_queue *q)
 {
 	spin_lock_init(&q->lock);
 	INIT_LIST_HEAD(&q->pending);
 	INIT_LIST_HEAD(&q->background);
+	INIT_LIST_HEAD(&q->later);
+	INIT_DELAYED_WORK(&q->later_work, later_work_fn);
 	INIT_LIST_HEAD(&q->interrupts);
 	INIT_LIST_HEAD(&q->forgets);
 	init_waitqueue_head(&q->wait);
@@ -31,10 +67,9 @@ void fusewb_queue_init(struct fusewb_queue *q)
 	q->max_background = 12;
 }
 
-static void wake_reader(struct fusewb_queue *q)
+void fusewb_queue_exit(struct fusewb_queue *q)
 {
-	wake_up(&q->wait);
-	kill_fasync(&q->fasync, SIGIO, POLL_IN);
+	cancel_delayed_work_sync(&q->later_work);
 }
 
 int fusewb_queue_add(struct fusewb_conn *conn, struct fusewb_req *req)
@@ -53,6 +88,7 @@ int fusewb_queue_add(struct fusewb_conn *conn, struct fusewb_req *req)
 	}
 	WRITE_ONCE(req->state, FUSEWB_REQ_QUEUED);
 	list_add_tail(&req->link, req->background ? &q->background : &q->pending);
+	trace_fusewb_queue(req);
 	spin_unlock(&q->lock);
 	wake_reader(q);
 	return 0;
@@ -68,7 +104,7 @@ bool fusewb_queue_recall(struct fusewb_req *req)
 	if (queued) {
 		list_del_init(&req->link);
 		WRITE_ONCE(req->state, FUSEWB_REQ_DONE);
-		/* fusewb_req_end() counts it off again */
+		/* Whoever ends it or gives it back counts it off again. */
 		if (req->background)
 			q->active_background++;
 	}
@@ -132,6 +168,75 @@ bool fusewb_queue_requeue(struct fusewb_req *req)
 	return ok;
 }
 
+bool fusewb_queue_later(struct fusewb_req *req, unsigned long delay)
+{
+	struct fusewb_queue *q = &req->conn->queue;
+	bool ok, more;
+
+	spin_lock(&q->lock);
+	ok = !q->aborted;
+	if (ok) {
+		/* An answer to what is over by now is not one to this. */
+		q->next_unique += 2;
+		req->in.unique = q->next_unique;
+		q->active_background--;
+		req->due = jiffies + delay;
+		WRITE_ONCE(req->state, FUSEWB_REQ_QUEUED);
+		list_add_tail(&req->link, &q->later);
+		trace_fusewb_queue(req);
+		if (!delayed_work_pending(&q->later_work) ||
+		    time_before(req->due, q->later_work.timer.expires))
+			mod_delayed_work(system_wq, &q->later_work, delay);
+	}
+	more = ok && !list_empty(&q->background);
+	spin_unlock(&q->lock);
+	/* There is room for another one with the server. */
+	if (more)
+		wake_reader(q);
+	return ok;
+}
+
+static int by_unique(void *priv, const struct list_head *a, const struct list_head *b)
+{
+	u64 first = list_entry(a, struct fusewb_req, link)->in.unique;
+	u64 second = list_entry(b, struct fusewb_req, link)->in.unique;
+
+	return first > second ? 1 : -1;
+}
+
+void fusewb_queue_resend(struct fusewb_conn *conn)
+{
+	struct fusewb_queue *q = &conn->queue;
+	struct fusewb_req *req, *next;
+	LIST_HEAD(pending);
+	LIST_HEAD(background);
+	struct fusewb_dev *dev;
+	LIST_HEAD(sent);
+
+	spin_lock(&q->lock);
+	if (q->aborted) {
+		spin_unlock(&q->lock);
+		return;
+	}
+	list_for_each_entry(dev, &conn->devs, node)
+		fusewb_dev_take_sent(dev, &sent);
+	list_for_each_entry_safe(req, next, &sent, link) {
+		req->in.unique |= FUSE_UNIQUE_RESEND;
+		WRITE_ONCE(req->state, FUSEWB_REQ_QUEUED);
+		trace_fusewb_queue(req);
+		if (req->background)
+			q->active_background--;
+		list_move_tail(&req->link, req->background ? &background : &pending);
+	}
+	list_sort(NULL, &pending, by_unique);
+	list_sort(NULL, &background, by_unique);
+	list_splice(&pending, &q->pending);
+	list_splice(&background, &q->background);
+	spin_unlock(&q->lock);
+	wake_up_all(&q->wait);
+	kill_fasync(&q->fasync, SIGIO, POLL_IN);
+}
+
 static struct list_head *next_list(struct fusewb_queue *q)
 {
 	lockdep_assert_held(&q->lock);
@@ -146,7 +251,8 @@ static bool finished(struct fusewb_queue *q)
 {
 	lockdep_assert_held(&q->lock);
 	return q->aborted ||
-	       (q->closing && list_empty(&q->pending) && list_empty(&q->background));
+	       (q->closing && list_empty(&q->pending) && list_empty(&q->background) &&
+		list_empty(&q->later));
 }
 
 static bool readable(struct fusewb_queue *q)
@@ -260,6 +366,7 @@ void fusewb_queue_abort(struct fusewb_conn *conn)
 	q->aborted = true;
 	list_splice_init(&q->pending, &ended);
 	list_splice_init(&q->background, &ended);
+	list_splice_init(&q->later, &ended);
 	list_splice_init(&q->forgets, &forgets);
 	list_for_each_entry(req, &ended, link) {
 		WRITE_ONCE(req->state, FUSEWB_REQ_DONE);

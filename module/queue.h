@@ -12,6 +12,9 @@ struct iov_iter;
 
 void fusewb_queue_init(struct fusewb_queue *q);
 
+/** fusewb_queue_exit() - nothing is queued any more, nobody knows it. */
+void fusewb_queue_exit(struct fusewb_queue *q);
+
 /**
  * fusewb_queue_add() - append a request; it takes over the caller's reference
  * Return: 0, or -ENOTCONN when aborted or closing (the reference stays).
@@ -19,9 +22,27 @@ void fusewb_queue_init(struct fusewb_queue *q);
 int fusewb_queue_add(struct fusewb_conn *conn, struct fusewb_req *req);
 
 /**
+ * fusewb_queue_later() - the server has answered and gets it again, later
+ * @delay: jiffies
+ *
+ * For a background request that is ANSWERING, under a new unique. Return: false
+ * when aborted; the request is the caller's to end.
+ */
+bool fusewb_queue_later(struct fusewb_req *req, unsigned long delay);
+
+/**
+ * fusewb_queue_resend() - what was sent and not answered is to be read again
+ *
+ * In the order in which it was queued first, before all else, with
+ * FUSE_UNIQUE_RESEND in its unique.
+ */
+void fusewb_queue_resend(struct fusewb_conn *conn);
+
+/**
  * fusewb_queue_recall() - take a request back that was not handed over
- * Return: true if it was QUEUED; the queue's reference is the caller's then,
- * who ends the request. A background one is ended by fusewb_req_end().
+ * Return: true if it was QUEUED; the queue's reference is the caller's then. He
+ * ends it (fusewb_req_end()) or gives it back (fusewb_queue_requeue()); one
+ * with a waiter may be dropped.
  */
 bool fusewb_queue_recall(struct fusewb_req *req);
 
@@ -34,7 +55,7 @@ void fusewb_queue_forget_interrupt(struct fusewb_req *req);
 /** fusewb_queue_background_done() - one less with the server. */
 void fusewb_queue_background_done(struct fusewb_conn *conn);
 
-/** fusewb_queue_requeue() - the hand-over did not work out: to the head.
+/** fusewb_queue_requeue() - the hand-over did not work out: back to the head.
  * Return: false when aborted meanwhile; the request is the caller's to end.
  */
 bool fusewb_queue_requeue(struct fusewb_req *req);

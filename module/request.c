@@ -13,6 +13,7 @@
 #include "deadline.h"
 #include "queue.h"
 #include "request.h"
+#include "trace.h"
 #include "waits.h"
 
 static struct kmem_cache *req_cache;
@@ -20,21 +21,51 @@ static struct kmem_cache *req_cache;
 /* Two WRITEs of a connection can be built when nothing can be allocated. */
 #define RESERVE 2
 
+/* And a folio of the largest order that write(2) makes can be copied. */
+#define RESERVE_PAGES 16
+
+/* How soon to look whether others have freed memory. */
+#define RESERVE_PATIENCE (HZ / 10)
+
+/* Neither warns nor tries for long: there is the reserve, or another time. */
+#define GFP_WRITEBACK (GFP_NOFS | __GFP_NORETRY | __GFP_NOWARN)
+#define GFP_RESERVE (GFP_NOWAIT | __GFP_NOWARN)
+
 int fusewb_req_reserve_init(struct fusewb_conn *conn)
 {
 	int err;
 
+	init_waitqueue_head(&conn->reserve_wait);
 	err = mempool_init_slab_pool(&conn->req_reserve, RESERVE, req_cache);
-	if (err)
-		return err;
-	return mempool_init_kmalloc_pool(&conn->spans_reserve, RESERVE,
-					 FUSEWB_WRITEBACK_SPANS * sizeof(struct fusewb_span));
+	if (!err)
+		err = mempool_init_kmalloc_pool(&conn->spans_reserve, RESERVE,
+						FUSEWB_WRITEBACK_SPANS *
+						sizeof(struct fusewb_span));
+	if (!err)
+		err = mempool_init_page_pool(&conn->copy_reserve, RESERVE_PAGES, 0);
+	return err;
 }
 
 void fusewb_req_reserve_exit(struct fusewb_conn *conn)
 {
 	mempool_exit(&conn->req_reserve);
 	mempool_exit(&conn->spans_reserve);
+	mempool_exit(&conn->copy_reserve);
+}
+
+int fusewb_req_wait_reserve(struct fusewb_conn *conn)
+{
+	ktime_t since = ktime_get();
+	DEFINE_WAIT(wait);
+	int err;
+
+	/* A request that was freed just before is found soon enough. */
+	prepare_to_wait(&conn->reserve_wait, &wait, FUSEWB_KILLABLE);
+	schedule_timeout(RESERVE_PATIENCE);
+	finish_wait(&conn->reserve_wait, &wait);
+	err = fatal_signal_pending(current) ? -EINTR : 0;
+	trace_fusewb_wait(conn->id, 0, FUSEWB_WAIT_RESERVE, since, err);
+	return err;
 }
 
 /* Arguments of the message and room for those of the answer, in one piece. */
@@ -111,13 +142,21 @@ struct fusewb_req *fusewb_req_alloc_writeback(struct fusewb_conn *conn,
 					      const struct fusewb_args *args,
 					      unsigned int max_spans)
 {
-	struct fusewb_req *req = mempool_alloc(&conn->req_reserve, GFP_NOFS);
+	/* Without reclaim, then from the reserve; what is left is to reclaim. */
+	struct fusewb_req *req = mempool_alloc(&conn->req_reserve, GFP_RESERVE);
 
+	if (!req)
+		req = kmem_cache_alloc(req_cache, GFP_WRITEBACK);
+	if (!req)
+		return NULL;
 	init_req(req, conn);
-	req->spans = kmalloc_array(max_spans, sizeof(*req->spans),
-				   GFP_NOFS | __GFP_NORETRY | __GFP_NOWARN);
+	req->spans = kmalloc_array(max_spans, sizeof(*req->spans), GFP_WRITEBACK);
 	if (!req->spans) {
-		req->spans = mempool_alloc(&conn->spans_reserve, GFP_NOFS);
+		req->spans = mempool_alloc(&conn->spans_reserve, GFP_RESERVE);
+		if (!req->spans) {
+			fusewb_req_put(req);
+			return NULL;
+		}
 		req->spans_pooled = true;
 	}
 	req->max_spans = max_spans;
@@ -132,12 +171,21 @@ struct fusewb_req *fusewb_req_get(struct fusewb_req *req)
 	return req;
 }
 
+static void drop_span(struct fusewb_req *req, struct fusewb_span *span)
+{
+	/* Whoever else has a reference is to find the page as it is. */
+	if (span->reserved && folio_ref_count(span->folio) == 1)
+		mempool_free(folio_page(span->folio, 0), &req->conn->copy_reserve);
+	else
+		folio_put(span->folio);
+}
+
 static void drop_spans(struct fusewb_req *req)
 {
 	unsigned int i;
 
 	for (i = 0; i < req->nr_spans; i++)
-		folio_put(req->spans[i].folio);
+		drop_span(req, &req->spans[i]);
 	req->nr_spans = 0;
 }
 
@@ -156,12 +204,20 @@ static void free_req(struct kref *ref)
 	mutex_destroy(&req->copying);
 	put_pid(req->pid);
 	mempool_free(req, &conn->req_reserve);
+	/* Who is missed because he is about to wait looks again soon. */
+	if (waitqueue_active(&conn->reserve_wait))
+		wake_up_all(&conn->reserve_wait);
 	fusewb_conn_put(conn);
 }
 
 void fusewb_req_put(struct fusewb_req *req)
 {
 	kref_put(&req->ref, free_req);
+}
+
+bool fusewb_req_keeps_payload(const struct fusewb_req *req)
+{
+	return !req->payload_in || req->io.copied || req->conn->flags & FUSE_HAS_RESEND;
 }
 
 void fusewb_req_drop_payload(struct fusewb_req *req)
@@ -171,44 +227,92 @@ void fusewb_req_drop_payload(struct fusewb_req *req)
 	mutex_unlock(&req->copying);
 }
 
+/* Takes over the caller's reference. */
+static void add_span(struct fusewb_req *req, struct folio *folio, size_t off, size_t len,
+		     bool reserved)
+{
+	if (WARN_ON_ONCE(req->nr_spans >= req->max_spans)) {
+		folio_put(folio);
+		return;
+	}
+	req->spans[req->nr_spans++] = (struct fusewb_span) {
+		.folio = folio,
+		.off = off,
+		.len = len,
+		.reserved = reserved,
+	};
+	req->payload_len += len;
+}
+
 void fusewb_req_add_span(struct fusewb_req *req, struct folio *folio,
 			 size_t off, size_t len)
 {
-	struct fusewb_span *span = &req->spans[req->nr_spans];
-
-	if (WARN_ON_ONCE(req->nr_spans >= req->max_spans))
-		return;
 	folio_get(folio);
-	span->folio = folio;
-	span->off = off;
-	span->len = len;
-	req->nr_spans++;
-	req->payload_len += len;
+	add_span(req, folio, off, len, false);
+}
+
+void fusewb_req_trim(struct fusewb_req *req, unsigned int nr)
+{
+	while (req->nr_spans > nr) {
+		struct fusewb_span *span = &req->spans[--req->nr_spans];
+
+		req->payload_len -= span->len;
+		drop_span(req, span);
+	}
+}
+
+/* A folio of no more than @len bytes, or of a page; NULL. */
+static struct folio *alloc_piece(size_t len, gfp_t gfp)
+{
+	unsigned int order = 0;
+	struct folio *folio = NULL;
+
+	/* Larger pieces are cheaper, but never worth waiting for. */
+	if (len >= PAGE_SIZE)
+		order = min_t(unsigned int, ilog2(len >> PAGE_SHIFT), PAGE_ALLOC_COSTLY_ORDER);
+	if (order)
+		folio = folio_alloc(gfp | __GFP_NORETRY | __GFP_NOWARN, order);
+	return folio ?: folio_alloc(gfp, 0);
 }
 
 int fusewb_req_alloc_payload(struct fusewb_req *req, size_t len, gfp_t gfp)
 {
 	while (len) {
-		unsigned int order = 0;
-		struct folio *folio = NULL;
+		struct folio *folio = alloc_piece(len, gfp);
 		size_t n;
 
-		/* Larger pieces are cheaper, but never worth waiting for. */
-		if (len >= PAGE_SIZE)
-			order = min_t(unsigned int, ilog2(len >> PAGE_SHIFT),
-				      PAGE_ALLOC_COSTLY_ORDER);
-		if (order)
-			folio = folio_alloc(gfp | __GFP_NORETRY | __GFP_NOWARN, order);
-		if (!folio)
-			folio = folio_alloc(gfp, 0);
 		if (!folio)
 			return -ENOMEM;
 		n = min(len, folio_size(folio));
-		fusewb_req_add_span(req, folio, 0, n);
-		folio_put(folio);
+		add_span(req, folio, 0, n, false);
 		len -= n;
 	}
 	return 0;
+}
+
+bool fusewb_req_alloc_copy(struct fusewb_req *req, size_t len)
+{
+	unsigned int before = req->nr_spans;
+
+	while (len) {
+		struct folio *folio = alloc_piece(len, GFP_WRITEBACK);
+		bool reserved = !folio;
+		size_t n;
+
+		if (reserved) {
+			struct page *page = mempool_alloc(&req->conn->copy_reserve, GFP_RESERVE);
+
+			if (!page) {
+				fusewb_req_trim(req, before);
+				return false;
+			}
+			folio = page_folio(page);
+		}
+		n = min(len, folio_size(folio));
+		add_span(req, folio, 0, n, reserved);
+		len -= n;
+	}
+	return true;
 }
 
 void fusewb_req_set_creds(struct fusewb_req *req)
@@ -317,6 +421,7 @@ void fusewb_req_end(struct fusewb_req *req, int error)
 	if (req->background)
 		fusewb_queue_background_done(conn);
 
+	trace_fusewb_answer(req, error);
 	req->error = error;
 	WRITE_ONCE(req->state, FUSEWB_REQ_DONE);
 	/* Orders the answer before it, for whoever sees the fate. */
@@ -388,6 +493,18 @@ void fusewb_req_interrupt(struct fusewb_req *req)
 		fusewb_queue_interrupt(req);
 }
 
+static int wait_for_answer(struct fusewb_req *req)
+{
+	if (!wait_event_state(req->wait, decided(req), FUSEWB_INTERRUPTIBLE))
+		return outcome(req);
+
+	/* The server decides what a signal means for a request that it has. */
+	fusewb_req_interrupt(req);
+	if (!wait_event_state(req->wait, decided(req), FUSEWB_KILLABLE))
+		return outcome(req);
+	return leave(req);
+}
+
 int fusewb_req_call(struct fusewb_req *req)
 {
 	int err;
@@ -401,14 +518,9 @@ int fusewb_req_call(struct fusewb_req *req)
 		fusewb_req_put(req);
 		return err;
 	}
-	if (!wait_event_state(req->wait, decided(req), FUSEWB_INTERRUPTIBLE))
-		return outcome(req);
-
-	/* The server decides what a signal means for a request that it has. */
-	fusewb_req_interrupt(req);
-	if (!wait_event_state(req->wait, decided(req), FUSEWB_KILLABLE))
-		return outcome(req);
-	return leave(req);
+	err = wait_for_answer(req);
+	trace_fusewb_wait(req->conn->id, req->in.nodeid, FUSEWB_WAIT_ANSWER, req->queued_at, err);
+	return err;
 }
 
 int fusewb_call(struct fusewb_conn *conn, struct fusewb_args *args)

@@ -64,11 +64,13 @@ enum fusewb_req_state {
  * @folio: the request holds a reference on it
  * @off: first byte within the folio
  * @len: bytes, all within the folio
+ * @reserved: the folio is a page of the connection's reserve
  */
 struct fusewb_span {
 	struct folio *folio;
-	size_t off;
-	size_t len;
+	u32 off;
+	u32 len;
+	bool reserved;
 };
 
 /**
@@ -77,6 +79,11 @@ struct fusewb_span {
  * @inode: pinned, see fusewb_put_inode_later()
  * @handle: a reference
  * @nr_pages: WRITE: what it is charged with as WB_WRITEBACK
+ * @copied: WRITE of writeback: the payload is a private copy
+ * @recalled: WRITE of writeback: it ends because its bytes are dirty again
+ * @retry_since: WRITE of writeback: jiffies of the first answer that asked to
+ *	try again, 0: there was none
+ * @backoff: jiffies, how long it waited after the last such answer
  *
  * It is a part of the request, for writeback must not need more memory.
  */
@@ -85,12 +92,17 @@ struct fusewb_io {
 	struct inode *inode;
 	struct fusewb_handle *handle;
 	long nr_pages;
+	bool copied;
+	bool recalled;
+	unsigned long retry_since;
+	unsigned long backoff;
 };
 
 struct fusewb_req {
 	struct kref ref;
 	struct list_head link;		/* a queue, or a device's hash */
 	struct list_head interrupt_link;
+	unsigned long due;		/* queue.later: jiffies */
 	struct fusewb_conn *conn;	/* a reference */
 	enum fusewb_req_state state;
 	bool background;		/* nobody waits: conn->queue.background */
@@ -159,10 +171,17 @@ struct fusewb_req {
 	 * is DONE: answered (@error as the server said) or given up
 	 * (-ENOTCONN: aborted, -EIO: malformed answer, -ETIMEDOUT: past its
 	 * deadline; the server may answer it yet). The payload of a
-	 * WRITE is gone by then: its folios were dropped at the hand-over.
+	 * WRITE may be gone by then: see fusewb_req_keeps_payload().
 	 * NULL for a request with a waiter.
 	 */
 	void (*end)(struct fusewb_req *req, int error);
+
+	/**
+	 * @again: asked before, in the server's thread, about an answer with
+	 * the error @error. Return: true if the request was queued once more,
+	 * and is no longer the caller's. NULL: never.
+	 */
+	bool (*again)(struct fusewb_req *req, int error);
 	void *private;			/* for @end */
 	struct fusewb_io io;		/* for READ and WRITE */
 
@@ -249,10 +268,14 @@ struct fusewb_req *fusewb_req_alloc(struct fusewb_conn *conn,
 				    unsigned int max_spans, gfp_t gfp);
 
 /**
- * fusewb_req_alloc_writeback() - the same from mempools: cannot fail
+ * fusewb_req_alloc_writeback() - the same for writeback, from a reserve
+ * @max_spans: as for fusewb_req_alloc(), at most FUSEWB_WRITEBACK_SPANS
  *
- * @max_spans: as for fusewb_req_alloc(), at most FUSEWB_WRITEBACK_SPANS; may
- * sleep until another WRITE has ended.
+ * Never waits for a server: what the reserve of the connection gave comes back
+ * when its WRITEs have ended, which may be never. So those who must not wait
+ * leave their folios dirty then, and the others use fusewb_req_wait_reserve().
+ * Return: the request with one reference, NULL if memory and reserve are used
+ * up.
  */
 struct fusewb_req *fusewb_req_alloc_writeback(struct fusewb_conn *conn,
 					      const struct fusewb_args *args,
@@ -279,6 +302,26 @@ void fusewb_req_add_span(struct fusewb_req *req, struct folio *folio,
  * Return: 0 or -ENOMEM.
  */
 int fusewb_req_alloc_payload(struct fusewb_req *req, size_t len, gfp_t gfp);
+
+/**
+ * fusewb_req_alloc_copy() - the same for a copy that writeback makes
+ *
+ * From the reserve of the connection if need be. Return: false if there is no
+ * memory; then nothing was added.
+ */
+bool fusewb_req_alloc_copy(struct fusewb_req *req, size_t len);
+
+/** fusewb_req_trim() - take back the spans from @nr on. Only in state NEW. */
+void fusewb_req_trim(struct fusewb_req *req, unsigned int nr);
+
+/**
+ * fusewb_req_wait_reserve() - until a request of the connection was freed, or
+ * a moment has passed in which others may have freed memory
+ *
+ * Without a folio lock, and with nothing gathered that is not queued. Killable
+ * and freezable. Return: 0 or -EINTR.
+ */
+int fusewb_req_wait_reserve(struct fusewb_conn *conn);
 
 /**
  * fusewb_req_set_creds() - stamp uid, gid and pid of the current task
@@ -321,12 +364,21 @@ void fusewb_req_end(struct fusewb_req *req, int error);
 /** fusewb_req_interrupt() - tell the server that nobody waits any more. */
 void fusewb_req_interrupt(struct fusewb_req *req);
 
+/**
+ * fusewb_req_keeps_payload() - does the payload stay until the answer?
+ *
+ * So that it can be sent again: to a server that may ask for it (resend), or
+ * where it is a copy that costs nobody else anything. All others give their
+ * folios back at the hand-over.
+ */
+bool fusewb_req_keeps_payload(const struct fusewb_req *req);
+
 /** fusewb_req_drop_payload() - give the folios back; waits for a copy that is
  * under way, which is short (see @copying).
  */
 void fusewb_req_drop_payload(struct fusewb_req *req);
 
-/** fusewb_req_reserve_init() - the mempools of a connection. 0 or -ENOMEM. */
+/** fusewb_req_reserve_init() - the reserve of a connection. 0 or -ENOMEM. */
 int fusewb_req_reserve_init(struct fusewb_conn *conn);
 void fusewb_req_reserve_exit(struct fusewb_conn *conn);
 

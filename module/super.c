@@ -11,7 +11,7 @@
  *
  * Mounting and remounting never wait for the server: INIT is sent when the
  * super block is complete, and who uses the file system waits for its answer.
- * Unmounting waits only for a server that answers: see settle().
+ * Unmounting waits only for a server that answers: see fusewb_settle().
  */
 #include <linux/backing-dev.h>
 #include <linux/file.h>
@@ -20,12 +20,9 @@
 #include <linux/fs_parser.h>
 #include <linux/magic.h>
 #include <linux/module.h>
-#include <linux/sched/signal.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/statfs.h>
-#include <linux/workqueue.h>
-#include <linux/writeback.h>
 
 #include "compat/compat.h"
 #include "connection.h"
@@ -35,12 +32,8 @@
 #include "inode.h"
 #include "request.h"
 #include "super.h"
+#include "sync.h"
 #include "xattr.h"
-
-/* An unmount goes on without a server that answered nothing for so long. */
-#define SETTLE_PATIENCE	(5 * HZ)
-/* What was in flight when it was redirtied takes a second pass; spare ones. */
-#define SETTLE_PASSES	4
 
 enum {
 	OPT_FD,
@@ -278,8 +271,8 @@ static void umount_begin(struct super_block *sb)
 }
 
 /*
- * There is no ->sync_fs, for sync(2) must not wait for a server, and no
- * ->freeze_fs, so that FIFREEZE is refused instead of waiting.
+ * ->sync_fs is for syncfs(2) only (SB_I_SKIP_SYNC). There is no ->freeze_fs, so
+ * that FIFREEZE is refused instead of waiting.
  */
 static const struct super_operations super_ops = {
 	.alloc_inode	= fusewb_alloc_inode,
@@ -288,6 +281,7 @@ static const struct super_operations super_ops = {
 	.dirty_inode	= fusewb_dirty_inode,
 	.write_inode	= fusewb_write_inode,
 	.drop_inode	= inode_just_drop,
+	.sync_fs	= fusewb_sync_fs,
 	.statfs		= statfs,
 	.show_options	= show_options,
 	.umount_begin	= umount_begin,
@@ -355,6 +349,9 @@ static int fill_super(struct super_block *sb, struct fs_context *fsc)
 	/* The umask is applied here or by the server, never by the VFS. */
 	sb->s_flags |= SB_POSIXACL;
 	sb->s_iflags |= SB_I_IMA_UNVERIFIABLE_SIGNATURE | SB_I_NO_DATA_INTEGRITY;
+	/* Waits for a server: sync(2) is spared it unless policy says otherwise. */
+	if (!READ_ONCE(conn->policy.sync_waits))
+		sb->s_iflags |= SB_I_SKIP_SYNC;
 	if (sb->s_user_ns != &init_user_ns)
 		sb->s_iflags |= SB_I_UNTRUSTED_MOUNTER;
 
@@ -463,93 +460,6 @@ static int init_fs_context(struct fs_context *fsc)
 	return 0;
 }
 
-struct flush {
-	struct work_struct work;
-	struct completion done;
-	struct super_block *sb;
-};
-
-static void flush_work_fn(struct work_struct *work)
-{
-	struct flush *flush = container_of(work, struct flush, work);
-
-	/* s_umount is held by who waits for this. */
-	writeback_inodes_sb(flush->sb, WB_REASON_SYNC);
-	complete(&flush->done);
-}
-
-static bool no_request(struct fusewb_conn *conn)
-{
-	return !atomic64_read(&conn->counters.waiting);
-}
-
-static void give_up(struct fusewb_conn *conn)
-{
-	/* No file is open that could tell of it. */
-	pr_warn("connection %llu: unmounted without the server's answers, %lld bytes in flight are given up\n",
-		conn->id, atomic64_read(&conn->counters.bytes_in_flight));
-	fusewb_conn_abort(conn, FUSEWB_ABORT_UNMOUNTED);
-}
-
-/*
- * Until @flush is done, or without one until no request is left. A server that
- * makes no progress is given up, and so is one whose unmounting process is
- * killed; after that there is nothing left to wait for but our own code.
- */
-static void wait_for_progress(struct fusewb_conn *conn, struct flush *flush)
-{
-	s64 seen = atomic64_read(&conn->counters.answers);
-	unsigned long since = jiffies;
-
-	while (flush ? !completion_done(&flush->done) : !no_request(conn)) {
-		s64 answers = atomic64_read(&conn->counters.answers);
-
-		if (answers != seen) {
-			seen = answers;
-			since = jiffies;
-		}
-		if (!fusewb_conn_aborted(conn) &&
-		    (fatal_signal_pending(current) ||
-		     time_after(jiffies, since + SETTLE_PATIENCE)))
-			give_up(conn);
-		schedule_timeout_uninterruptible(1);
-	}
-}
-
-/*
- * The last user has gone. What is still dirty (an exiting or killed task could
- * not wait for it) is written back as long as the server keeps answering. When
- * this returns no request is left that holds an inode.
- *
- * The pass over the inodes runs in another task, since it may sleep until an
- * earlier WRITE has ended, which only an abort brings about if the server
- * hangs.
- */
-static void settle(struct super_block *sb, struct fusewb_conn *conn)
-{
-	struct flush flush = { .sb = sb };
-	unsigned int pass;
-
-	/* A server that has not even answered INIT holds nothing of ours. */
-	if (READ_ONCE(conn->state) == FUSEWB_CONN_INIT)
-		fusewb_conn_abort(conn, FUSEWB_ABORT_UNMOUNTED);
-
-	/* After an abort a pass fails what is left, and nothing stays dirty. */
-	for (pass = 0; pass < 2 * SETTLE_PASSES && bdi_has_dirty_io(sb->s_bdi); pass++) {
-		if (pass == SETTLE_PASSES && !fusewb_conn_aborted(conn))
-			give_up(conn);
-		init_completion(&flush.done);
-		INIT_WORK_ONSTACK(&flush.work, flush_work_fn);
-		queue_work(system_unbound_wq, &flush.work);
-		wait_for_progress(conn, &flush);
-		flush_work(&flush.work);
-		destroy_work_on_stack(&flush.work);
-		wait_for_progress(conn, NULL);
-	}
-	wait_for_progress(conn, NULL);
-	fusewb_put_inodes_now();
-}
-
 static void kill_sb(struct super_block *sb)
 {
 	struct fusewb_conn *conn = fusewb_sb_conn(sb);
@@ -557,7 +467,7 @@ static void kill_sb(struct super_block *sb)
 	bool registered = !list_empty(&conn->node);
 
 	if (registered)
-		settle(sb, conn);
+		fusewb_settle(sb);
 	else
 		fusewb_conn_abort(conn, FUSEWB_ABORT_UNMOUNTED);
 	down_write(&conn->sb_lock);

@@ -9,13 +9,13 @@
  * it is queued. What happens to the folio after that does not matter to the
  * request; see inflight.c for what does.
  *
- * Only fsync and its like wait (for a folio lock, for bytes in flight); the
- * flusher, sync(2) and reclaim pass over what they cannot have at once.
+ * Only fsync and its like wait (for a folio lock, for bytes in flight, for the
+ * reserve of requests); the flusher, sync(2) and reclaim pass over what they
+ * cannot have at once.
  */
 #include <linux/backing-dev.h>
 #include <linux/fs.h>
 #include <linux/highmem.h>
-#include <linux/migrate.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/writeback.h>
@@ -28,6 +28,7 @@
 #include "inflight.h"
 #include "inode.h"
 #include "request.h"
+#include "trace.h"
 
 /*
  * One pass over the dirty folios of a mapping.
@@ -38,6 +39,7 @@
  * @last: last index of the last folio in @req
  * @limit: bytes in a request, whole pages
  * @wait: fsync
+ * @starved: no memory, and not to wait for it: the pass ends
  */
 struct issue {
 	struct address_space *mapping;
@@ -51,6 +53,7 @@ struct issue {
 	pgoff_t last;
 	size_t limit;
 	bool wait;
+	bool starved;
 };
 
 static struct bdi_writeback *inode_wb(struct inode *inode)
@@ -68,14 +71,14 @@ static void write_end(struct fusewb_req *req, int error)
 
 	if (!error && out->size != req->payload_len)
 		error = fusewb_bad_answer(req->conn, FUSE_WRITE, "a count that was not asked for");
-	if (error) {
+	if (error && !req->io.recalled && !req->io.range.expired) {
 		atomic64_inc(&counters->write_errors);
 		/* That nobody serves the file any more is an I/O error of it. */
 		mapping_set_error(inode->i_mapping, error == -ENOTCONN ? -EIO : error);
 	}
 
 	wb_stat_mod(wb, WB_WRITEBACK, -req->io.nr_pages);
-	for (i = 0; i < req->io.nr_pages; i++)
+	for (i = 0; i < req->io.nr_pages && !req->io.recalled; i++)
 		wb_writeout_inc(wb);
 	atomic64_sub(req->payload_len, &counters->bytes_in_flight);
 
@@ -93,6 +96,7 @@ static void write_end(struct fusewb_req *req, int error)
 	fusewb_put_inode_later(inode);
 }
 
+/* Return: a request, NULL if there is no memory now. */
 static struct fusewb_req *new_write(struct issue *is)
 {
 	struct fuse_write_in in = {
@@ -111,8 +115,13 @@ static struct fusewb_req *new_write(struct issue *is)
 	struct fusewb_req *req;
 
 	req = fusewb_req_alloc_writeback(is->conn, &args, FUSEWB_WRITEBACK_SPANS);
-	req->payload_in = true;
-	req->end = write_end;
+	if (req) {
+		req->payload_in = true;
+		req->end = write_end;
+		req->again = fusewb_writeback_again;
+		req->expire = fusewb_writeback_expire;
+		req->io.copied = is->conn->writeback == FUSEWB_WRITEBACK_COPY;
+	}
 	return req;
 }
 
@@ -167,104 +176,110 @@ static void submit(struct issue *is)
 	fusewb_req_queue(req);
 }
 
-/* @off is a multiple of the page size. */
-static bool add_copy(struct fusewb_req *req, struct folio *folio, size_t off, size_t len)
+/*
+ * Fills the spans from @nr on, which fusewb_req_alloc_copy() made.
+ * @off is a multiple of the page size.
+ */
+static void fill_copy(struct fusewb_req *req, unsigned int nr, struct folio *folio, size_t off)
 {
-	struct folio *copy = folio_alloc(GFP_NOFS | __GFP_NORETRY | __GFP_NOWARN,
-					 get_order(len));
-	size_t done;
+	for (; nr < req->nr_spans; nr++) {
+		const struct fusewb_span *span = &req->spans[nr];
+		size_t done;
 
-	if (!copy)
-		return false;
-	for (done = 0; done < len; done += PAGE_SIZE)
-		memcpy_page(folio_page(copy, done >> PAGE_SHIFT), 0,
-			    folio_page(folio, (off + done) >> PAGE_SHIFT), 0,
-			    min_t(size_t, len - done, PAGE_SIZE));
-	fusewb_req_add_span(req, copy, 0, len);
-	folio_put(copy);
-	return true;
-}
-
-static void add_payload(struct issue *is, struct folio *folio, size_t off, size_t len)
-{
-	struct fusewb_counters *counters = &is->conn->counters;
-	/* Whoever pinned it can change it without a fault that would redirty. */
-	bool copy = is->conn->writeback == FUSEWB_WRITEBACK_COPY ||
-		    folio_maybe_dma_pinned(folio);
-
-	/* Without memory for a copy progress is worth more. */
-	if (copy && add_copy(is->req, folio, off, len)) {
-		atomic64_add(len, &counters->bytes_copied);
-		return;
+		for (done = 0; done < span->len; done += PAGE_SIZE)
+			memcpy_page(folio_page(span->folio, done >> PAGE_SHIFT), 0,
+				    folio_page(folio, (off + done) >> PAGE_SHIFT), 0,
+				    min_t(size_t, span->len - done, PAGE_SIZE));
+		off += span->len;
 	}
-	fusewb_req_add_span(is->req, folio, off, len);
-	atomic64_add(len, &counters->bytes_direct);
 }
 
+/* With pages alone, which is what a copy may come down to. */
 static bool fits(const struct issue *is, loff_t pos, size_t len)
 {
 	const struct fusewb_req *req = is->req;
 
 	return req && pos == req->io.range.last + 1 &&
-	       req->payload_len + len <= is->limit && req->nr_spans < req->max_spans;
+	       req->payload_len + len <= is->limit &&
+	       req->nr_spans + DIV_ROUND_UP(len, PAGE_SIZE) <= req->max_spans;
 }
 
-/* Claims the bytes for the request being gathered or a new one. */
-static bool claim(struct issue *is, struct folio *folio, loff_t pos, size_t len)
+/* Is there a request for @len bytes at @pos? If not, there is no memory. */
+static bool provide(struct issue *is, loff_t pos, size_t len)
+{
+	if (fits(is, pos, len))
+		return true;
+	/* The reserve is filled again by what was sent only. */
+	submit(is);
+	if (!is->spare)
+		is->spare = new_write(is);
+	return is->spare;
+}
+
+/* Claims the bytes for @req, which is the one being gathered or the spare. */
+static bool claim(struct issue *is, struct fusewb_req *req, struct folio *folio, loff_t pos,
+		  size_t len)
 {
 	struct fusewb_inode *fi = FUSEWB_I(is->inode);
 	u64 last = pos + len - 1;
-	struct fusewb_req *req;
 
-	if (fits(is, pos, len))
-		return fusewb_inflight_extend(fi, &is->req->io.range, last);
-	submit(is);
-	req = is->spare ?: new_write(is);
-	is->spare = NULL;
-	if (!fusewb_inflight_add(fi, &req->io.range, pos, last)) {
-		is->spare = req;
+	if (req == is->req)
+		return fusewb_inflight_extend(fi, &req->io.range, last);
+	if (!fusewb_inflight_add(fi, &req->io.range, pos, last))
 		return false;
-	}
+	is->spare = NULL;
 	start(is, req, folio);
 	return true;
 }
 
-/*
- * @len bytes at @off of a locked folio that was made clean. Return: false if
- * they are in flight or held.
- */
-static bool join(struct issue *is, struct folio *folio, size_t off, size_t len)
-{
-	struct fusewb_inode *fi = FUSEWB_I(is->inode);
-	loff_t pos = folio_pos(folio);
+enum outcome {
+	DONE,
+	MORE,		/* dirty bytes follow that no request has yet */
+	BUSY,		/* bytes in flight or held */
+	NO_MEMORY,
+};
 
-	if (!claim(is, folio, pos + off, len))
-		return false;
+/*
+ * Makes room in a request for @len bytes at @off of a locked folio, no more than
+ * a request may have, and claims them. The folio is not touched. @copy: spans
+ * from @nr on are to be filled with a copy. Return: DONE, BUSY, NO_MEMORY.
+ */
+static enum outcome join(struct issue *is, struct folio *folio, size_t off, size_t len,
+			 bool *copy, unsigned int *nr)
+{
+	loff_t pos = folio_pos(folio) + off;
+	struct fusewb_req *req;
+
+	if (!provide(is, pos, len))
+		return NO_MEMORY;
+	req = is->req ?: is->spare;
+	*nr = req->nr_spans;
+	/* Whoever pinned it can change it without a fault that would redirty. */
+	*copy = req->io.copied || folio_maybe_dma_pinned(folio);
+	if (*copy && !fusewb_req_alloc_copy(req, len))
+		return NO_MEMORY;
+	if (!claim(is, req, folio, pos, len)) {
+		fusewb_req_trim(req, *nr);
+		return BUSY;
+	}
 	is->last = folio_next_index(folio) - 1;
 	is->wbc->nr_to_write -= DIV_ROUND_UP(len, PAGE_SIZE);
+	return DONE;
+}
 
-	while (len) {
-		size_t n = min(len, is->limit - is->req->payload_len);
+/* The bytes that joined, of a folio that was made clean. */
+static void fill(struct issue *is, struct folio *folio, size_t off, size_t len, bool copy,
+		 unsigned int nr)
+{
+	struct fusewb_counters *counters = &is->conn->counters;
 
-		add_payload(is, folio, off, n);
-		off += n;
-		len -= n;
-		if (len) {
-			/*
-			 * Larger than a request may be. What is gathered goes
-			 * before the next is allocated: issue_folio().
-			 */
-			struct fusewb_range rest;
-			struct fusewb_req *req;
-
-			fusewb_inflight_split(fi, &is->req->io.range, &rest, pos + off);
-			submit(is);
-			req = new_write(is);
-			fusewb_inflight_move(fi, &rest, &req->io.range);
-			start(is, req, folio);
-		}
+	if (copy) {
+		fill_copy(is->req, nr, folio, off);
+		atomic64_add(len, &counters->bytes_copied);
+	} else {
+		fusewb_req_add_span(is->req, folio, off, len);
+		atomic64_add(len, &counters->bytes_direct);
 	}
-	return true;
 }
 
 /*
@@ -279,12 +294,6 @@ static void give_up(struct issue *is, struct folio *folio)
 	atomic64_inc(&is->conn->counters.write_errors);
 }
 
-enum outcome {
-	DONE,
-	MORE,		/* dirty pages follow that are not contiguous */
-	BUSY,		/* bytes in flight or held */
-};
-
 /*
  * Issues the first dirty bytes of a locked folio from @from on, up to @end, and
  * moves @from behind them.
@@ -292,27 +301,34 @@ enum outcome {
 static enum outcome issue_blocks(struct issue *is, struct folio *folio, size_t *from,
 				 size_t end)
 {
-	loff_t pos = folio_pos(folio);
-	size_t len;
+	size_t len = fusewb_blocks_next(folio, from, end);
+	enum outcome outcome = DONE;
+	bool copy = false, again = false;
+	unsigned int nr = 0;
 
-	/* A look before anything is changed: this is what the flusher meets. */
-	len = fusewb_blocks_next(folio, from, end);
-	if (len && fusewb_inflight_overlaps(FUSEWB_I(is->inode), pos + *from,
-					    pos + *from + len - 1))
-		return BUSY;
-
-	/* Marks may come until it is clean, none goes before they are read. */
-	fusewb_blocks_clear(folio);
-	len = fusewb_blocks_next(folio, from, end);
-	if (len && !join(is, folio, *from, len)) {
-		folio_redirty_for_writepage(is->wbc, folio);
-		return BUSY;
+	if (len > is->limit) {
+		/* What is left for the next request has to stay known. */
+		if (!fusewb_blocks_spell_out(folio))
+			return NO_MEMORY;
+		len = is->limit;
 	}
 	if (len)
-		fusewb_blocks_clean(folio, *from, len);
+		outcome = join(is, folio, *from, len, &copy, &nr);
+	if (outcome != DONE)
+		return outcome;
+
+	/* Marks may come until it is clean, none goes before it is. */
+	fusewb_blocks_clear(folio);
+	if (len) {
+		fill(is, folio, *from, len, copy, nr);
+		/* Pinned before its mappings were write-protected: once more. */
+		again = !copy && folio_maybe_dma_pinned(folio);
+		if (!again)
+			fusewb_blocks_clean(folio, *from, len);
+	}
 	*from += len;
 
-	if (fusewb_blocks_left(folio, end)) {
+	if (again || fusewb_blocks_left(folio, end)) {
 		filemap_dirty_folio(is->mapping, folio);
 		return len && *from < end ? MORE : DONE;
 	}
@@ -357,6 +373,18 @@ static void skip(struct issue *is, struct folio *folio)
 	is->wbc->pages_skipped += folio_nr_pages(folio);
 }
 
+/* Return: 0, -EAGAIN if it is locked and this pass does not wait, -EINTR. */
+static int lock_for_issue(struct issue *is, struct folio *folio)
+{
+	if (folio_trylock(folio))
+		return 0;
+	if (!is->wait)
+		return -EAGAIN;
+	/* Nobody shall wait for what is not even queued. */
+	submit(is);
+	return folio_lock_killable(folio) ? -EINTR : 0;
+}
+
 /* Return: 0 or, if killed, -EINTR. */
 static int issue_folio(struct issue *is, struct folio *folio)
 {
@@ -368,23 +396,18 @@ static int issue_folio(struct issue *is, struct folio *folio)
 	int err;
 
 	for (;;) {
-		if (is->handle && !fits(is, folio_pos(folio), folio_size(folio))) {
-			/* The reserve is filled again by what was sent only. */
-			submit(is);
-			if (!is->spare)
-				is->spare = new_write(is);
-		}
+		/* Better now than under the lock, for this may reclaim. */
+		if (is->handle && !is->spare &&
+		    !fits(is, folio_pos(folio), min(folio_size(folio), is->limit)))
+			is->spare = new_write(is);
 
-		if (!folio_trylock(folio)) {
-			if (!is->wait) {
-				skip(is, folio);
-				return 0;
-			}
-			/* Nobody shall wait for what is not even queued. */
-			submit(is);
-			if (folio_lock_killable(folio))
-				return -EINTR;
+		err = lock_for_issue(is, folio);
+		if (err == -EAGAIN) {
+			skip(is, folio);
+			return 0;
 		}
+		if (err)
+			return err;
 		first = folio_pos(folio);
 		last = first + folio_size(folio) - 1;
 		outcome = issue_locked(is, folio, again, &from);
@@ -397,10 +420,12 @@ static int issue_folio(struct issue *is, struct folio *folio)
 		if (!is->wait) {
 			skip(is, folio);
 			atomic64_inc(&is->conn->counters.skipped);
+			is->starved = outcome == NO_MEMORY;
 			return 0;
 		}
 		submit(is);
-		err = fusewb_inflight_wait_free(fi, first, last);
+		err = outcome == NO_MEMORY ? fusewb_req_wait_reserve(is->conn) :
+					     fusewb_inflight_wait_free(fi, first, last);
 		if (err)
 			return err;
 		again = true;
@@ -427,7 +452,7 @@ static int issue_range(struct issue *is, pgoff_t index, pgoff_t end)
 			struct folio *folio = batch.folios[i];
 
 			err = issue_folio(is, folio);
-			if (err)
+			if (err || is->starved)
 				break;
 			if (wbc->nr_to_write <= 0 && !all) {
 				is->mapping->writeback_index = folio_next_index(folio);
@@ -435,7 +460,7 @@ static int issue_range(struct issue *is, pgoff_t index, pgoff_t end)
 			}
 		}
 		folio_batch_release(&batch);
-		if (err || (wbc->nr_to_write <= 0 && !all))
+		if (err || is->starved || (wbc->nr_to_write <= 0 && !all))
 			return err;
 		cond_resched();
 	}
@@ -484,22 +509,33 @@ int fusewb_writepages(struct address_space *mapping, struct writeback_control *w
 	return err;
 }
 
-int fusewb_drain(struct inode *inode, loff_t first, loff_t last)
+/* @wait: how to wait for what is in flight */
+static int write_back(struct inode *inode, loff_t first, loff_t last,
+		      int (*wait)(struct fusewb_inode *fi, u64 first, u64 last))
 {
-	int err = filemap_fdatawrite_range(inode->i_mapping, first, last);
+	struct fusewb_inode *fi = FUSEWB_I(inode);
+	int err, recalls;
+	ktime_t since;
 
-	if (err)
-		return err;
-	return fusewb_inflight_wait(FUSEWB_I(inode), first, last);
+	do {
+		/* What is recalled from now on is dirty again and has to go. */
+		recalls = atomic_read(&fi->recalls);
+		err = filemap_fdatawrite_range(inode->i_mapping, first, last);
+		since = ktime_get();
+		if (!err)
+			err = wait(fi, first, last);
+		trace_fusewb_wait(fusewb_inode_conn(inode)->id, fi->nodeid, FUSEWB_WAIT_IN_FLIGHT,
+				  since, err);
+	} while (!err && atomic_read_acquire(&fi->recalls) != recalls);
+	return err;
 }
 
-int fusewb_migrate_folio(struct address_space *mapping, struct folio *dst,
-			 struct folio *src, enum migrate_mode mode)
+int fusewb_write_back(struct inode *inode, loff_t first, loff_t last)
 {
-	/* It refuses a folio with more references than it can explain. */
-	int err = filemap_migrate_folio(mapping, dst, src, mode);
+	return write_back(inode, first, last, fusewb_inflight_wait_unexpired);
+}
 
-	if (err == -EAGAIN)
-		atomic64_inc(&fusewb_inode_conn(mapping->host)->counters.migrate_again);
-	return err;
+int fusewb_drain(struct inode *inode, loff_t first, loff_t last)
+{
+	return write_back(inode, first, last, fusewb_inflight_wait);
 }

@@ -14,6 +14,7 @@
 #include "fuse.h"
 #include "genetlink.h"
 #include "hrtimer.h"
+#include "migrate.h"
 #include "splice.h"
 #include "pagemap.h"
 #include "posix_acl.h"

@@ -300,6 +300,10 @@ enum fusewb_attr_counter {
 	FUSEWB_A_COUNTER_MALFORMED,	/* answers and notifications that
 					 * cannot be
 					 */
+	FUSEWB_A_COUNTER_RETARGETS,	/* folios migrated while a WRITE had them */
+	FUSEWB_A_COUNTER_RETRIES,	/* WRITEs queued again, for the server
+					 * answered EAGAIN, EINTR or ENOMEM
+					 */
 	__FUSEWB_A_COUNTER_MAX,
 };
 

@@ -148,6 +148,16 @@ void RawServer::refuse_held(std::uint32_t opcode, int error) {
         answer_error(request, error);
 }
 
+std::vector<Request> RawServer::lose(std::uint32_t opcode) {
+    std::lock_guard lock(mutex_);
+    holding_.erase(opcode);
+    auto requests = std::move(held_[opcode]);
+    held_.erase(opcode);
+    for (const auto &request : requests)
+        end_flight(request.header.unique);
+    return {requests.begin(), requests.end()};
+}
+
 std::size_t RawServer::held(std::uint32_t opcode) {
     std::lock_guard lock(mutex_);
     return held_[opcode].size();

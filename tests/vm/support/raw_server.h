@@ -78,6 +78,8 @@ public:
     void allow(std::uint32_t opcode);
     // Answers what is held with an error and holds no more.
     void refuse_held(std::uint32_t opcode, int error);
+    // The server starts anew: what is held was never heard of. Return: the requests.
+    std::vector<Request> lose(std::uint32_t opcode);
     std::size_t held(std::uint32_t opcode);
     bool wait_held(std::uint32_t opcode, std::size_t count);
     // Requests of the operation read so far.

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Pages that somebody has pinned while they are written back.
+#include <cerrno>
+#include <cstring>
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <linux/userfaultfd.h>
+#include <sys/ioctl.h>
+
+#include "support/files.h"
+#include "support/guest_test.h"
+#include "support/passthrough.h"
+#include "support/task.h"
+
+using namespace fusewb::test;
+
+namespace {
+
+constexpr auto soon = 20s;
+constexpr std::size_t page = 4096;
+
+// A page whose first use never ends.
+class Unresolved {
+public:
+    Unresolved() {
+        fd_ = Fd(static_cast<int>(syscall(SYS_userfaultfd, O_CLOEXEC)));
+        if (fd_ < 0)
+            throw Skip("this kernel has no userfaultfd");
+        uffdio_api api{UFFD_API, 0, 0};
+        check(ioctl(fd_, UFFDIO_API, &api), "UFFDIO_API");
+        base_ = mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        uffdio_register range{{reinterpret_cast<std::uintptr_t>(base_), page},
+                              UFFDIO_REGISTER_MODE_MISSING, 0};
+        check(ioctl(fd_, UFFDIO_REGISTER, &range), "UFFDIO_REGISTER");
+    }
+    ~Unresolved() { munmap(base_, page); }
+    void *get() const { return base_; }
+
+private:
+    Fd fd_;
+    void *base_;
+};
+
+} // namespace
+
+// The kernel lets pages be written by whoever pinned them, without a fault that would tell.
+GUEST_TEST(Pinned, FoliosAreSentAsCopies) {
+    needs_fusewb();
+    Passthrough server({.mount_options = "writeback=direct"});
+    Fd file(server.mnt("f"), O_RDWR | O_CREAT);
+    std::string model = pattern(page, 1);
+    pwrite_all(file, model, 0);
+    ASSERT_EQ(fsync(file), 0);
+    ASSERT_EQ(server.connection()[FUSEWB_A_COUNTER_BYTES_COPIED], 0u);
+    void *mapped = mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    ASSERT_NE(mapped, MAP_FAILED);
+
+    // It pins the destination, then faults in the source.
+    Task pinner("process_vm_writev(2)", [&] {
+        Unresolved source;
+        iovec local{source.get(), page}, remote{mapped, page};
+        return process_vm_writev(getpid(), &local, 1, &remote, 1, 0) < 0 ? errno : 0;
+    });
+    ASSERT_FALSE(pinner.ends_within(500ms)) << "nothing was pinned: " << *pinner.status();
+    ASSERT_EQ(fsync(file), 0);
+    EXPECT_GE(server.connection()[FUSEWB_A_COUNTER_BYTES_COPIED], page);
+    EXPECT_EQ(difference(model, read_file(server.backing("f"))), "");
+    EXPECT_TRUE(pinner.kill_within(soon)) << pinner.where();
+    munmap(mapped, page);
+    // Whoever unpins it makes it dirty: the same again, from the page itself.
+    ASSERT_EQ(fsync(file), 0);
+    EXPECT_EQ(difference(model, read_file(server.backing("f"))), "");
+}

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// A server that answers a WRITE with "try again" gets it again, and no data is lost for it; not for
+// ever, and not silently.
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "support/files.h"
+#include "support/guest_test.h"
+#include "support/netlink.h"
+#include "support/passthrough.h"
+#include "support/raw_server.h"
+#include "support/task.h"
+
+using namespace fusewb::test;
+
+namespace {
+
+constexpr auto soon = 20s;
+
+// The first answers to WRITE are errors.
+void refuse_writes(RawServer &server, int error, std::shared_ptr<std::atomic<int>> times) {
+    server.on(FUSE_WRITE, [&server, error, times](const Request &request) {
+        if (times->fetch_sub(1) <= 0)
+            return false;
+        server.answer_error(request, error);
+        return true;
+    });
+}
+
+struct Refusal {
+    const char *writeback;
+    int error;
+};
+
+class TryAgain : public testing::TestWithParam<Refusal> {};
+
+} // namespace
+
+GUEST_TEST_P(TryAgain, LosesNothing) {
+    needs_fusewb();
+    RawServer server({.mount_options = std::string("writeback=") + param.writeback,
+                      .max_write = 65536});
+    std::string model = pattern(300'000, 1);
+    Fd file(server.mnt("f"), O_RDWR | O_CREAT);
+    pwrite_all(file, model, 0);
+    refuse_writes(server, param.error, std::make_shared<std::atomic<int>>(7));
+    ASSERT_EQ(fsync(file), 0) << std::strerror(errno);
+    EXPECT_EQ(difference(model, server.content("f")), "");
+    Connection connection = server.connection();
+    EXPECT_EQ(connection[FUSEWB_A_COUNTER_RETRIES], 7u);
+    EXPECT_EQ(connection[FUSEWB_A_COUNTER_WRITE_ERRORS], 0u);
+    EXPECT_EQ(connection[FUSEWB_A_COUNTER_BYTES_IN_FLIGHT], 0u);
+    EXPECT_TRUE(server.overlaps().empty()) << server.overlaps().front();
+}
+
+INSTANTIATE_TEST_SUITE_P(Refusals, TryAgain,
+                         testing::Values(Refusal{"direct", EAGAIN}, Refusal{"direct", EINTR},
+                                         Refusal{"direct", ENOMEM}, Refusal{"copy", EAGAIN}),
+                         [](const auto &info) {
+                             return std::string(info.param.writeback) + "Errno" +
+                                    std::to_string(info.param.error);
+                         });
+
+GUEST_TEST(Retry, WhatIsRewrittenMeanwhileArrives) {
+    needs_fusewb();
+    RawServer server;
+    Fd file(server.mnt("f"), O_RDWR | O_CREAT);
+    auto times = std::make_shared<std::atomic<int>>(1'000'000);
+    refuse_writes(server, EAGAIN, times);
+    // Little enough not to be put to sleep at the dirty limit.
+    std::string model = pattern(10'000, 1);
+    pwrite_all(file, model, 0);
+    sync();
+    EXPECT_TRUE(wait_until(soon, [&] { return server.seen(FUSE_WRITE) > 0; }));
+    std::string fresh = pattern(5'000, 2);
+    pwrite_all(file, fresh, 3'000);
+    model.replace(3'000, fresh.size(), fresh);
+    *times = 0;
+    ASSERT_EQ(fsync(file), 0) << std::strerror(errno);
+    EXPECT_EQ(difference(model, server.content("f")), "");
+    EXPECT_TRUE(server.overlaps().empty()) << server.overlaps().front();
+}
+
+GUEST_TEST(Retry, IsGivenUpAndReportedInTheEnd) {
+    needs_fusewb();
+    RawServer server;
+    Fd file(server.mnt("f"), O_RDWR | O_CREAT);
+    auto times = std::make_shared<std::atomic<int>>(1'000'000);
+    refuse_writes(server, EAGAIN, times);
+    pwrite_all(file, "refused", 0);
+    EXPECT_EQ(fsync(file), -1);
+    EXPECT_EQ(errno, EAGAIN);
+    EXPECT_GT(server.connection()[FUSEWB_A_COUNTER_RETRIES], 3u);
+    EXPECT_EQ(server.connection()[FUSEWB_A_COUNTER_WRITE_ERRORS], 1u);
+    *times = 0;
+    EXPECT_EQ(fsync(file), 0) << "it was reported twice";
+    pwrite_all(file, "taken", 0);
+    EXPECT_EQ(fsync(file), 0);
+    EXPECT_EQ(server.content("f").substr(0, 5), "taken");
+}
+
+GUEST_TEST(Retry, DataThatWasReclaimedIsReported) {
+    needs_fusewb();
+    RawServer server({.mount_options = "writeback=direct"});
+    Fd file(server.mnt("f"), O_RDWR | O_CREAT);
+    server.hold(FUSE_WRITE);
+    pwrite_all(file, pattern(20'000, 1), 0);
+    sync();
+    ASSERT_TRUE(server.wait_held(FUSE_WRITE, 1));
+    drop_pages(file);
+    server.refuse_held(FUSE_WRITE, EAGAIN);
+    EXPECT_EQ(fsync(file), -1);
+    EXPECT_EQ(errno, EAGAIN);
+    EXPECT_EQ(server.connection()[FUSEWB_A_COUNTER_RETRIES], 0u);
+}
+
+GUEST_TEST(Retry, AnAbortEndsIt) {
+    needs_fusewb();
+    RawServer server;
+    Fd file(server.mnt("f"), O_RDWR | O_CREAT);
+    refuse_writes(server, EAGAIN, std::make_shared<std::atomic<int>>(1'000'000));
+    pwrite_all(file, "refused", 0);
+    Task fsyncer("fsync(2)", [&] { return fsync(file) ? errno : 0; });
+    EXPECT_TRUE(wait_until(soon, [&] { return server.seen(FUSE_WRITE) > 2; }));
+    server.mount().abort();
+    EXPECT_TRUE(fsyncer.ends_within(soon)) << fsyncer.where();
+    EXPECT_EQ(fsyncer.status(), EIO);
+}
+
+namespace {
+
+// Of protocol 7.40.
+constexpr std::uint64_t has_resend = 1ull << 39;
+constexpr std::uint64_t resent = 1ull << 63;
+constexpr int notify_resend = 7;
+
+int ask_to_resend(RawServer &server) {
+    fuse_out_header header{sizeof(header), notify_resend, 0};
+    return server.send(bytes_of(header));
+}
+
+} // namespace
+
+GUEST_TEST(Resend, NothingIsLostWhenTheServerStartsAnew) {
+    needs_fusewb();
+    RawServer server({.mount_options = "writeback=direct",
+                      .max_write = 4096,
+                      .valid_seconds = 0,
+                      .init_flags = has_resend});
+    Fd file(server.mnt("f"), O_RDWR | O_CREAT);
+    server.set_content("other", "found");
+    server.hold(FUSE_WRITE);
+    server.hold(FUSE_LOOKUP);
+    std::string model = pattern(12'000, 1);
+    Task writer("write(2) and fsync(2)", [&] {
+        pwrite_all(file, model, 0);
+        return fsync(file) ? errno : 0;
+    });
+    Task reader("open(2)", [&] { return read_file(server.mnt("other")) == "found" ? 0 : 1; });
+    ASSERT_TRUE(server.wait_held(FUSE_WRITE, 3)) << server.held(FUSE_WRITE);
+    ASSERT_TRUE(server.wait_held(FUSE_LOOKUP, 1));
+    // What may be sent again is still there, whatever memory is wanted for.
+    drop_pages(file);
+
+    auto lost = server.lose(FUSE_WRITE);
+    server.lose(FUSE_LOOKUP);
+    std::atomic<unsigned> anew = 0;
+    server.on(FUSE_WRITE, [&](const Request &request) {
+        anew += request.header.unique & resent ? 1 : 0;
+        return false;
+    });
+    ASSERT_EQ(ask_to_resend(server), 0);
+    EXPECT_TRUE(writer.ends_within(soon)) << writer.where();
+    EXPECT_EQ(writer.status(), 0);
+    EXPECT_TRUE(reader.ends_within(soon)) << reader.where();
+    EXPECT_EQ(reader.status(), 0);
+    EXPECT_EQ(anew, lost.size());
+    EXPECT_EQ(difference(model, server.content("f")), "");
+    EXPECT_EQ(server.answer_error(lost[0], EIO), ENOENT) << "the old server's answer was taken";
+    EXPECT_TRUE(server.overlaps().empty());
+}
+
+GUEST_TEST(Resend, HasToBeNegotiated) {
+    needs_fusewb();
+    RawServer server;
+    Fd file(server.mnt("f"), O_RDWR | O_CREAT);
+    EXPECT_EQ(ask_to_resend(server), EINVAL);
+}
+
+namespace {
+
+void fail_writes_after(const Connection &connection, unsigned ms) {
+    Netlink().set_policy(connection.id, {{FUSEWB_A_POLICY_DEADLINE_WRITEBACK, ms},
+                                         {FUSEWB_A_POLICY_ACTION, FUSEWB_ACTION_FAIL}});
+}
+
+} // namespace
+
+GUEST_TEST(LateWrite, OneThatTheServerHasNotReadIsRecalled) {
+    needs_fusewb();
+    Passthrough server({.mount_options = "writeback=direct"});
+    Fd file(server.mnt("f"), O_RDWR | O_CREAT);
+    pwrite_all(file, "x", 0);
+    ASSERT_EQ(fsync(file), 0);
+    Connection connection = server.connection();
+    fail_writes_after(connection, 200);
+    server.stop();
+    std::string model = pattern(10'000, 1);
+    pwrite_all(file, model, 0);
+    Task syncer("sync(2)", [] {
+        sync();
+        return 0;
+    });
+    ASSERT_TRUE(syncer.ends_within(soon)) << syncer.where();
+    EXPECT_TRUE(wait_until(soon, [&] {
+        Connection now = server.connection();
+        return now[FUSEWB_A_COUNTER_DEADLINES] && !now[FUSEWB_A_COUNTER_BYTES_IN_FLIGHT];
+    })) << "it is still in flight";
+    EXPECT_EQ(server.connection()[FUSEWB_A_COUNTER_WRITE_ERRORS], 0u);
+    EXPECT_EQ(difference(model, pread_all(file, model.size(), 0)), "");
+    fail_writes_after(connection, 0);
+    server.cont();
+    ASSERT_EQ(fsync(file), 0) << std::strerror(errno);
+    EXPECT_EQ(difference(model, read_file(server.backing("f"))), "");
+}
+
+GUEST_TEST(LateWrite, OneThatTheServerHasIsReportedAndKeepsItsRange) {
+    needs_fusewb();
+    RawServer server;
+    Fd file(server.mnt("f"), O_RDWR | O_CREAT);
+    Connection connection = server.connection();
+    fail_writes_after(connection, 200);
+    server.hold(FUSE_WRITE);
+    std::string model = pattern(5'000, 1);
+    pwrite_all(file, model, 0);
+    Task fsyncer("fsync(2)", [&] { return fsync(file) ? errno : 0; });
+    EXPECT_TRUE(fsyncer.ends_within(soon)) << fsyncer.where();
+    EXPECT_EQ(fsyncer.status(), ETIMEDOUT);
+    EXPECT_EQ(server.connection()[FUSEWB_A_COUNTER_WRITE_ERRORS], 1u);
+    EXPECT_GT(server.connection()[FUSEWB_A_COUNTER_BYTES_IN_FLIGHT], 0u);
+
+    // What is newer cannot be sent as long as the server may carry the old out.
+    fail_writes_after(connection, 0);
+    model = pattern(5'000, 2);
+    pwrite_all(file, model, 0);
+    Task again("fsync(2) of newer data", [&] { return fsync(file) ? errno : 0; });
+    EXPECT_TRUE(again.ends_within(soon)) << again.where();
+    EXPECT_EQ(again.status(), ETIMEDOUT);
+    EXPECT_EQ(server.seen(FUSE_WRITE), 1u);
+    server.release(FUSE_WRITE);
+    // The error of the first is told once more at most, to this descriptor.
+    if (fsync(file)) {
+        ASSERT_EQ(errno, ETIMEDOUT);
+        ASSERT_EQ(fsync(file), 0) << std::strerror(errno);
+    }
+    EXPECT_EQ(difference(model, server.content("f")), "");
+    EXPECT_TRUE(server.overlaps().empty()) << server.overlaps().front();
+}
