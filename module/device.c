@@ -11,8 +11,7 @@
  * WRITE are dropped as soon as read(2) has copied them, unless they may be sent
  * once more (fusewb_req_keeps_payload()).
  *
- * splice(2) from the device copies into fresh pages, for what is in the pipe
- * may stay there for ever and be changed by nobody but its readers.
+ * splice.c hands over to a pipe instead.
  */
 #include <linux/compat.h>
 #include <linux/cred.h>
@@ -47,7 +46,7 @@ static struct list_head *bucket(struct fusewb_dev *dev, u64 unique)
 	return &dev->processing[hash_64(unique, ilog2(FUSEWB_PROCESSING_BUCKETS))];
 }
 
-static struct fusewb_conn *dev_conn(struct fusewb_dev *dev)
+struct fusewb_conn *fusewb_dev_conn(struct fusewb_dev *dev)
 {
 	/* Pairs with the exchange in fusewb_dev_attach(). */
 	return smp_load_acquire(&dev->conn);
@@ -82,8 +81,7 @@ static size_t copy_span(const struct fusewb_span *span, size_t len,
 	return done;
 }
 
-/* Return: 0, -EFAULT if the buffer was not all there, -EINTR if abandoned. */
-static int copy_out(struct fusewb_req *req, struct iov_iter *to)
+int fusewb_dev_copy_out(struct fusewb_req *req, struct iov_iter *to, bool payload)
 {
 	size_t left = iov_iter_count(to);
 	int err = -EFAULT;
@@ -98,7 +96,7 @@ static int copy_out(struct fusewb_req *req, struct iov_iter *to)
 		err = -EINTR;
 		goto out;
 	}
-	for (i = 0; req->payload_in && i < req->nr_spans; i++) {
+	for (i = 0; req->payload_in && payload && i < req->nr_spans; i++) {
 		const struct fusewb_span *span = &req->spans[i];
 
 		if (copy_span(span, span->len, to, true) != span->len)
@@ -114,8 +112,7 @@ out:
 	return err;
 }
 
-/* The request is with the server from here on, or ended. */
-static void hand_over(struct fusewb_dev *dev, struct fusewb_req *req)
+void fusewb_dev_hand_over(struct fusewb_dev *dev, struct fusewb_req *req)
 {
 	struct fusewb_conn *conn = req->conn;
 	bool aborted;
@@ -150,7 +147,7 @@ static void hand_over(struct fusewb_dev *dev, struct fusewb_req *req)
 	fusewb_req_put(req);
 }
 
-static ssize_t read_interrupt(u64 unique, struct iov_iter *to)
+ssize_t fusewb_dev_copy_interrupt(u64 unique, struct iov_iter *to)
 {
 	struct {
 		struct fuse_in_header in;
@@ -168,8 +165,8 @@ static ssize_t read_interrupt(u64 unique, struct iov_iter *to)
 	return copy_to_iter(&msg, sizeof(msg), to) == sizeof(msg) ? sizeof(msg) : -EFAULT;
 }
 
-static ssize_t read_forgets(struct fusewb_conn *conn, struct list_head *forgets,
-			    struct iov_iter *to)
+ssize_t fusewb_dev_copy_forgets(struct fusewb_conn *conn, struct list_head *forgets,
+				struct iov_iter *to)
 {
 	struct fuse_in_header in = { .len = sizeof(in) + sizeof(struct fuse_batch_forget_in),
 				     .opcode = FUSE_BATCH_FORGET };
@@ -197,11 +194,15 @@ static ssize_t read_forgets(struct fusewb_conn *conn, struct list_head *forgets,
 	return ret;
 }
 
-/* How many forgets a message to a buffer of @room bytes can carry. */
-static unsigned int forgets_fit(size_t room)
+unsigned int fusewb_dev_forgets_fit(size_t room)
 {
 	room -= sizeof(struct fuse_in_header) + sizeof(struct fuse_batch_forget_in);
 	return min_t(size_t, room / sizeof(struct fuse_forget_one), 256);
+}
+
+void fusewb_dev_refuse(struct fusewb_req *req)
+{
+	fusewb_req_end(req, req->in.opcode == FUSE_SETXATTR ? -E2BIG : -EIO);
 }
 
 /*
@@ -215,12 +216,12 @@ static ssize_t read_request(struct fusewb_dev *dev, struct fusewb_req *req,
 	int err;
 
 	if (iov_iter_count(to) < len) {
-		fusewb_req_end(req, req->in.opcode == FUSE_SETXATTR ? -E2BIG : -EIO);
+		fusewb_dev_refuse(req);
 		return -EAGAIN;
 	}
-	err = copy_out(req, to);
+	err = fusewb_dev_copy_out(req, to, true);
 	if (!err) {
-		hand_over(dev, req);
+		fusewb_dev_hand_over(dev, req);
 		return len;
 	}
 	if (err == -EFAULT) {
@@ -233,20 +234,25 @@ static ssize_t read_request(struct fusewb_dev *dev, struct fusewb_req *req,
 	return -EAGAIN;
 }
 
+/* Otherwise a request might fit into no buffer, ever. */
+size_t fusewb_dev_min_buffer(const struct fusewb_conn *conn)
+{
+	return max_t(size_t, FUSE_MIN_READ_BUFFER,
+		     sizeof(struct fuse_in_header) + sizeof(struct fuse_write_in) +
+		     conn->server_max_write);
+}
+
 static ssize_t dev_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
 	struct file *file = iocb->ki_filp;
 	struct fusewb_dev *dev = file->private_data;
-	struct fusewb_conn *conn = dev_conn(dev);
+	struct fusewb_conn *conn = fusewb_dev_conn(dev);
 	unsigned int rounds = 0;
 	ssize_t ret;
 
 	if (!conn)
 		return -EPERM;
-	/* Otherwise a request might fit into no buffer, ever. */
-	if (iov_iter_count(to) < max_t(size_t, FUSE_MIN_READ_BUFFER,
-				       sizeof(struct fuse_in_header) +
-				       sizeof(struct fuse_write_in) + conn->server_max_write))
+	if (iov_iter_count(to) < fusewb_dev_min_buffer(conn))
 		return -EINVAL;
 
 	for (;;) {
@@ -256,13 +262,13 @@ static ssize_t dev_read_iter(struct kiocb *iocb, struct iov_iter *to)
 		u64 unique;
 
 		switch (fusewb_queue_next(conn, &req, &unique, &forgets,
-					  forgets_fit(iov_iter_count(to)))) {
+					  fusewb_dev_forgets_fit(iov_iter_count(to)))) {
 		case FUSEWB_ITEM_END:
 			return -ENODEV;
 		case FUSEWB_ITEM_INTERRUPT:
-			return read_interrupt(unique, to);
+			return fusewb_dev_copy_interrupt(unique, to);
 		case FUSEWB_ITEM_FORGETS:
-			return read_forgets(conn, &forgets, to);
+			return fusewb_dev_copy_forgets(conn, &forgets, to);
 		case FUSEWB_ITEM_REQUEST:
 			ret = read_request(dev, req, to, &short_copy);
 			if (ret != -EAGAIN)
@@ -386,7 +392,7 @@ static int answer_interrupt(struct fusewb_dev *dev, u64 unique, s32 error)
 static ssize_t dev_write_iter(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct fusewb_dev *dev = iocb->ki_filp->private_data;
-	struct fusewb_conn *conn = dev_conn(dev);
+	struct fusewb_conn *conn = fusewb_dev_conn(dev);
 	size_t total = iov_iter_count(from);
 	struct fuse_out_header out;
 	unsigned int rounds = 0;
@@ -446,7 +452,7 @@ static ssize_t dev_write_iter(struct kiocb *iocb, struct iov_iter *from)
 static __poll_t dev_poll(struct file *file, poll_table *wait)
 {
 	struct fusewb_dev *dev = file->private_data;
-	struct fusewb_conn *conn = dev_conn(dev);
+	struct fusewb_conn *conn = fusewb_dev_conn(dev);
 	__poll_t mask = EPOLLOUT | EPOLLWRNORM;
 
 	if (!conn)
@@ -462,7 +468,7 @@ static __poll_t dev_poll(struct file *file, poll_table *wait)
 static int dev_fasync(int fd, struct file *file, int on)
 {
 	struct fusewb_dev *dev = file->private_data;
-	struct fusewb_conn *conn = dev_conn(dev);
+	struct fusewb_conn *conn = fusewb_dev_conn(dev);
 
 	return conn ? fasync_helper(fd, file, on, &conn->queue.fasync) : -EPERM;
 }
@@ -532,7 +538,7 @@ static int dev_release(struct inode *inode, struct file *file)
 
 int fusewb_dev_attach(struct fusewb_dev *dev, struct fusewb_conn *conn)
 {
-	/* Pairs with dev_conn(). */
+	/* Pairs with fusewb_dev_conn(). */
 	if (cmpxchg(&dev->conn, NULL, fusewb_conn_get(conn))) {
 		fusewb_conn_put(conn);
 		return -EBUSY;
@@ -562,7 +568,7 @@ static long dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	from = fusewb_dev_from_file(other);
 	/* A descriptor that was opened in another namespace says nothing here. */
 	if (from && other->f_cred->user_ns == file->f_cred->user_ns)
-		conn = dev_conn(from);
+		conn = fusewb_dev_conn(from);
 	if (conn)
 		err = fusewb_dev_attach(dev, conn);
 	fput(other);
@@ -575,7 +581,7 @@ static const struct file_operations dev_fops = {
 	.release = dev_release,
 	.read_iter = dev_read_iter,
 	.write_iter = dev_write_iter,
-	.splice_read = copy_splice_read,
+	.splice_read = fusewb_dev_splice_read,
 	.splice_write = iter_file_splice_write,
 	.poll = dev_poll,
 	.fasync = dev_fasync,

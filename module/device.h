@@ -9,6 +9,9 @@
 
 struct fusewb_conn;
 
+struct fusewb_req;
+struct iov_iter;
+
 #define FUSEWB_PROCESSING_BUCKETS 256
 
 /**
@@ -46,6 +49,47 @@ int fusewb_dev_attach(struct fusewb_dev *dev, struct fusewb_conn *conn);
  * The requests keep their state, the queue's reference is the caller's.
  */
 void fusewb_dev_take_sent(struct fusewb_dev *dev, struct list_head *list);
+
+/* For the two ways to read the device, device.c and splice.c. */
+
+/**
+ * fusewb_dev_copy_out() - header, arguments and, if asked for, the payload
+ *
+ * The request is COPYING. Page faults are off. Return: 0, -EFAULT if the buffer
+ * was not all there, -EINTR if the request was abandoned; on error @to is where
+ * it was.
+ */
+int fusewb_dev_copy_out(struct fusewb_req *req, struct iov_iter *to, bool payload);
+
+/** fusewb_dev_hand_over() - the request is with the server from here on, or
+ * ended.
+ */
+void fusewb_dev_hand_over(struct fusewb_dev *dev, struct fusewb_req *req);
+
+/** fusewb_dev_refuse() - end a request for which the reader has no room. */
+void fusewb_dev_refuse(struct fusewb_req *req);
+
+/** fusewb_dev_copy_interrupt() - an INTERRUPT of a request; bytes or -EFAULT. */
+ssize_t fusewb_dev_copy_interrupt(u64 unique, struct iov_iter *to);
+
+/** fusewb_dev_copy_forgets() - a BATCH_FORGET of the list, which is used up;
+ * bytes or -EFAULT, then they are queued again.
+ */
+ssize_t fusewb_dev_copy_forgets(struct fusewb_conn *conn, struct list_head *forgets,
+				struct iov_iter *to);
+
+/** fusewb_dev_forgets_fit() - how many a message of @room bytes can carry. */
+unsigned int fusewb_dev_forgets_fit(size_t room);
+
+/** fusewb_dev_min_buffer() - bytes that a reader has to have room for. */
+size_t fusewb_dev_min_buffer(const struct fusewb_conn *conn);
+
+/** fusewb_dev_conn() - the connection that a descriptor serves, or NULL. */
+struct fusewb_conn *fusewb_dev_conn(struct fusewb_dev *dev);
+
+ssize_t fusewb_dev_splice_read(struct file *file, loff_t *pos,
+			       struct pipe_inode_info *pipe, size_t len,
+			       unsigned int flags);
 
 int fusewb_dev_register(void);
 void fusewb_dev_unregister(void);
