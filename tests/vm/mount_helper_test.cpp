@@ -387,7 +387,7 @@ TEST_F(MountHelperTest, RefusesOthersThanRoot) {
 
 TEST_F(MountHelperTest, EndsServerAndMountWhenItIsInterrupted) {
     const std::string spec = script("echo started > " + (base_ / "started").string() +
-                                    "; exec sleep 1000 " + base_.string());
+                                    "; exec tail -f /dev/null " + base_.string());
     std::thread interrupter([&] {
         eventually([&] { return fs::exists(base_ / "started") && !mounts().empty(); });
         for (const std::string &each : find_processes("mount.fusewb " + server_))
