@@ -18,7 +18,9 @@
 /*
  * Every write(2) asks whether file capabilities have to go. That there are none
  * is believed as long as the attributes are that came before: a change of them
- * changes ctime.
+ * changes ctime. In writeback mode it is believed, too, while somebody has the
+ * file open for writing, for every WRITE's end makes attributes invalid and a
+ * writer must not wait for the server; what is set through us is noted.
  */
 static bool no_capability(struct inode *inode)
 {
@@ -26,8 +28,11 @@ static bool no_capability(struct inode *inode)
 	bool none;
 
 	spin_lock(&fi->lock);
-	none = fi->no_capability && fi->no_capability == fi->attr_version &&
+	none = fi->no_capability == fi->attr_version &&
 	       time_before64(get_jiffies_64(), fi->attr_valid_until);
+	if (fusewb_conn_writeback(fusewb_inode_conn(inode)))
+		none |= !list_empty(&fi->write_handles);
+	none &= fi->no_capability != 0;
 	spin_unlock(&fi->lock);
 	return none;
 }

@@ -161,3 +161,32 @@ PROMISE_TEST(PromiseWriters, RewritingDataInFlightDoesNotWait) {
 PROMISE_TEST(PromiseWriters, StoresToDataInFlightDoNotWait) {
     check_latency(client, true, "stores to a mapping in flight");
 }
+
+PROMISE_TEST(PromiseWriters, AHungServerWithExtendedAttributesIsNotAsked) {
+    RawServer server({.type = client.type});
+    // It knows them, and the file has none: no capability that a write takes away.
+    server.on(FUSE_GETXATTR, [&](const Request &request) {
+        server.answer_error(request, ENODATA);
+        return true;
+    });
+    Fd file(server.mnt("f"), O_RDWR | O_CREAT);
+    pwrite_all(file, pattern(piece, 1), 0);
+    check(fsync(file), "fsync");
+    server.hold(FUSE_WRITE);
+    pwrite_all(file, pattern(piece, 2), 0);
+    check(sync_file_range(file, 0, 0, SYNC_FILE_RANGE_WRITE), "sync_file_range");
+    ASSERT_TRUE(server.wait_held(FUSE_WRITE, 1));
+    server.pause();
+    Task writer("write(2)", [&] {
+        pwrite_all(file, pattern(piece, 3), 0);
+        return 0;
+    });
+    bool returned = writer.returns_within(patience(client));
+    outcome(client, 5, "write(2), a hung server that has xattrs", returned,
+            returned ? "returns" : "waits for the server");
+    server.resume();
+    server.release(FUSE_WRITE);
+    EXPECT_TRUE(writer.ends_within(60s)) << writer.where();
+    EXPECT_EQ(fsync(file), 0);
+    EXPECT_EQ(difference(pattern(piece, 3), server.content("f")), "");
+}
