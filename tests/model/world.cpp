@@ -254,7 +254,8 @@ void fsync_all() {
     std::uint8_t recalls;
     do {
         recalls = world.recalls;
-        done = issue_all(true) && !fusewb_inflight_wait(&world.inode, 0, last_byte(pages - 1));
+        done = issue_all(true) &&
+               !fusewb_inflight_wait_unexpired(&world.inode, 0, last_byte(pages - 1));
     } while (done && recalls != world.recalls && !world.fsync_ignores_recalls);
     Explorer::yield("fsync has waited");
     if (done && !world.errors)
@@ -446,10 +447,12 @@ void expire() {
         world.may_expire--;
         world.errors++;
         write.expired = true;
-        // The range stays until the server has answered or is gone: what it may still do must not
-        // meet a newer WRITE.
+        // Who waits in fsync is told at once. The range stays until the server has answered or is
+        // gone: what it may still do must not meet a newer WRITE.
         if (world.expiry_frees_the_range)
             fusewb_inflight_remove(&world.inode, &write.range);
+        else
+            fusewb_inflight_expire(&world.inode, &write.range);
     }
     client_is_done();
 }

@@ -101,6 +101,7 @@ void model_assert_held_write(const struct rw_semaphore *lock);
 #define WRITE_ONCE(x, value) (*(volatile __typeof__(x) *)&(x) = (value))
 
 #define EINTR 4
+#define ETIMEDOUT 110
 
 #ifdef __cplusplus
 }
