@@ -34,8 +34,8 @@ public:
         uffdio_api api{UFFD_API, 0, 0};
         check(ioctl(fd_, UFFDIO_API, &api), "UFFDIO_API");
         base_ = mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        uffdio_register range{{reinterpret_cast<std::uintptr_t>(base_), page},
-                              UFFDIO_REGISTER_MODE_MISSING, 0};
+        uffdio_register range{
+            {reinterpret_cast<std::uintptr_t>(base_), page}, UFFDIO_REGISTER_MODE_MISSING, 0};
         check(ioctl(fd_, UFFDIO_REGISTER, &range), "UFFDIO_REGISTER");
     }
     ~Unresolved() { munmap(base_, page); }

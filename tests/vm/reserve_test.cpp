@@ -149,7 +149,8 @@ GUEST_TEST(Reserve, CopiesAreMadeFromIt) {
     std::string model = pattern(200'000, 1);
     pwrite_all(file, model, 0);
     fault.start();
-    Task fsyncer("fsync(2) that gets no page", [&] { return failing([&] { return fsync(file); }); });
+    Task fsyncer("fsync(2) that gets no page",
+                 [&] { return failing([&] { return fsync(file); }); });
     EXPECT_TRUE(fsyncer.ends_within(soon)) << fsyncer.where();
     // What it needs besides may have failed, but not the WRITEs.
     EXPECT_TRUE(fsyncer.status() == 0 || fsyncer.status() == ENOMEM) << *fsyncer.status();

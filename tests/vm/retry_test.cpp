@@ -43,8 +43,8 @@ class TryAgain : public testing::TestWithParam<Refusal> {};
 
 GUEST_TEST_P(TryAgain, LosesNothing) {
     needs_fusewb();
-    RawServer server({.mount_options = std::string("writeback=") + param.writeback,
-                      .max_write = 65536});
+    RawServer server(
+        {.mount_options = std::string("writeback=") + param.writeback, .max_write = 65536});
     std::string model = pattern(300'000, 1);
     Fd file(server.mnt("f"), O_RDWR | O_CREAT);
     pwrite_all(file, model, 0);

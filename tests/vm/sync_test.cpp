@@ -124,7 +124,8 @@ GUEST_TEST(Unmount, LazilyItReturnsAtOnce) {
     server.stop();
     pwrite_all(file, "in flight", 0);
     expect_sync_returns();
-    Task unmounter("umount -l", [&] { return umount2(server.mnt().c_str(), MNT_DETACH) ? errno : 0; });
+    Task unmounter("umount -l",
+                   [&] { return umount2(server.mnt().c_str(), MNT_DETACH) ? errno : 0; });
     EXPECT_TRUE(unmounter.ends_within(soon)) << unmounter.where();
     EXPECT_EQ(unmounter.status(), 0);
     expect_sync_returns();
