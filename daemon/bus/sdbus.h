@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <systemd/sd-bus.h>
+#include <utility>
 
 namespace fusewb::bus::compat {
 
@@ -23,6 +24,12 @@ inline bool processOne(sdbus::IConnection &connection) { return connection.proce
 /// The message that a method or a property's setter is being called by.
 inline sdbus::Message currentMessage(const sdbus::IObject &object) {
     return object.getCurrentlyProcessedMessage();
+}
+
+/// Calls back for messages that the rule matches, until the slot is gone.
+inline sdbus::Slot addMatch(sdbus::IConnection &connection, const std::string &rule,
+                            sdbus::message_handler callback) {
+    return connection.addMatch(rule, std::move(callback), sdbus::return_slot);
 }
 
 /// Makes a proxy ready; version 2 does so by itself.
@@ -47,6 +54,11 @@ inline bool processOne(sdbus::IConnection &connection) {
 
 inline const sdbus::Message &currentMessage(const sdbus::IObject &object) {
     return *object.getCurrentlyProcessedMessage();
+}
+
+inline sdbus::Slot addMatch(sdbus::IConnection &connection, const std::string &rule,
+                            sdbus::message_handler callback) {
+    return connection.addMatch(rule, std::move(callback));
 }
 
 inline void finish(sdbus::IProxy &proxy) { proxy.finishRegistration(); }

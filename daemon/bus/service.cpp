@@ -27,7 +27,7 @@ public:
           manager_(*bus_, registry, control, bouncer_, std::move(version)) {
         for (const auto &[id, connection] : registry.connections())
             connectionAdded(connection);
-        sleep_ = bus_->addMatch(prepareForSleep, [this](auto &&message) {
+        sleep_ = compat::addMatch(*bus_, prepareForSleep, [this](auto &&message) {
             bool begins = false;
             message >> begins;
             if (begins)

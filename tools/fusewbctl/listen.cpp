@@ -47,8 +47,9 @@ std::optional<Bus::Event> eventOf(sdbus::Message &message) {
 
 void Bus::listen(const std::function<void(const Event &)> &heard) {
     try {
-        const auto slot = bus_->addMatch(
-            "type='signal',sender='org.fusewb',path_namespace='/org/fusewb'", [&](auto &&message) {
+        const auto slot = bus::compat::addMatch(
+            *bus_, "type='signal',sender='org.fusewb',path_namespace='/org/fusewb'",
+            [&](auto &&message) {
                 if (const auto event = eventOf(message))
                     heard(*event);
             });
