@@ -191,10 +191,11 @@ GUEST_TEST(Notify, StoredDataDoesNotReplaceWhatWasWrittenHere) {
     RawServer server;
     Fd file(server.mnt("f"), O_RDWR | O_CREAT);
     std::string data = pattern(20000, 1);
+    // The flusher may begin at any time; what is written and answered is the server's to replace.
+    server.hold(FUSE_WRITE);
     pwrite_all(file, data, 0);
     EXPECT_EQ(store(server, server.node_of("f"), 0, std::string(8192, 'x')), 0);
     EXPECT_EQ(difference(data, pread_all(file, data.size(), 0)), "");
-    server.hold(FUSE_WRITE);
     sync_file_range(file, 0, 0, SYNC_FILE_RANGE_WRITE);
     ASSERT_TRUE(server.wait_held(FUSE_WRITE, 1));
     EXPECT_EQ(store(server, server.node_of("f"), 0, std::string(8192, 'x')), 0);
