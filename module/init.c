@@ -98,8 +98,8 @@ int fusewb_conn_send_init(struct fusewb_conn *conn)
 		.major = FUSEWB_PROTO_MAJOR,
 		.minor = FUSEWB_PROTO_MINOR,
 		.max_readahead = VM_READAHEAD_PAGES << PAGE_SHIFT,
-		.flags = (u32)OFFERED,
-		.flags2 = (u64)OFFERED >> 32,
+		.flags = lower_32_bits(OFFERED),
+		.flags2 = upper_32_bits(OFFERED),
 	};
 	struct fusewb_args args = {
 		.opcode = FUSE_INIT,
