@@ -36,35 +36,35 @@ static struct fusewb_policy others_default = {
 	.strict_limit = true,
 };
 
-#define VALUE(attr, member, least, most, text)				\
+#define VALUE(attr, type, member, least, most, text)			\
 	[FUSEWB_A_POLICY_##attr] = {					\
 		.offset = offsetof(struct fusewb_policy, member),	\
-		.size = sizeof_field(struct fusewb_policy, member),	\
+		.size = sizeof(type),					\
 		.min = least,						\
 		.max = most,						\
 		.range = text,						\
 	}
 #define DEADLINE(class)							\
-	VALUE(DEADLINE_##class, deadline_ms[FUSEWB_CLASS_##class], 0, U32_MAX, NULL)
+	VALUE(DEADLINE_##class, u32, deadline_ms[FUSEWB_CLASS_##class], 0, U32_MAX, NULL)
 
 const struct fusewb_policy_value fusewb_policy_values[FUSEWB_A_POLICY_MAX + 1] = {
-	VALUE(WRITEBACK, writeback, FUSEWB_WRITEBACK_COPY, FUSEWB_WRITEBACK_DIRECT,
+	VALUE(WRITEBACK, u32, writeback, FUSEWB_WRITEBACK_COPY, FUSEWB_WRITEBACK_DIRECT,
 	      "writeback is neither copy (1) nor direct (2)"),
 	DEADLINE(WRITEBACK),
 	DEADLINE(METADATA),
 	DEADLINE(READ),
 	DEADLINE(LOCK),
 	DEADLINE(ALL),
-	VALUE(ACTION, action, FUSEWB_ACTION_REPORT, FUSEWB_ACTION_ABORT,
+	VALUE(ACTION, u32, action, FUSEWB_ACTION_REPORT, FUSEWB_ACTION_ABORT,
 	      "action is neither report (0) nor fail (1) nor abort (2)"),
-	VALUE(RETRY, retry_ms, 0, U32_MAX, NULL),
-	VALUE(SYNC_WAITS, sync_waits, 0, 1, "sync-waits is neither 0 nor 1"),
-	VALUE(MAX_DIRTY_RATIO, max_dirty_ratio, 1, 100,
+	VALUE(RETRY, u32, retry_ms, 0, U32_MAX, NULL),
+	VALUE(SYNC_WAITS, u8, sync_waits, 0, 1, "sync-waits is neither 0 nor 1"),
+	VALUE(MAX_DIRTY_RATIO, u32, max_dirty_ratio, 1, 100,
 	      "max-dirty-ratio is not from 1 to 100 percent"),
-	VALUE(STRICT_LIMIT, strict_limit, 0, 1, "strict-limit is neither 0 nor 1"),
-	VALUE(MAX_WRITE, max_write, 0, U32_MAX, NULL),
-	VALUE(SPLICE_FOLIOS, splice_folios, 0, 1, "splice-folios is neither 0 nor 1"),
-	VALUE(FORCE_WRITEBACK_CACHE, force_writeback_cache, 0, 1,
+	VALUE(STRICT_LIMIT, u8, strict_limit, 0, 1, "strict-limit is neither 0 nor 1"),
+	VALUE(MAX_WRITE, u32, max_write, 0, U32_MAX, NULL),
+	VALUE(SPLICE_FOLIOS, u8, splice_folios, 0, 1, "splice-folios is neither 0 nor 1"),
+	VALUE(FORCE_WRITEBACK_CACHE, u8, force_writeback_cache, 0, 1,
 	      "force-writeback-cache is neither 0 nor 1"),
 };
 

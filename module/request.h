@@ -242,8 +242,8 @@ struct fusewb_args {
  * use a background request.
  *
  * Return: 0, an error of the server (-EPERM...), -ENOTCONN (aborted), -EINTR
- * (killed), -ETIMEDOUT (past its deadline), -ENOMEM, -EIO (malformed answer). May sleep; no spinlocks, no
- * folio lock unless the VFS demands it.
+ * (killed), -ETIMEDOUT (past its deadline), -ENOMEM, -EIO (malformed answer).
+ * May sleep; no spinlocks, no folio lock unless the VFS demands it.
  */
 int fusewb_call(struct fusewb_conn *conn, struct fusewb_args *args);
 

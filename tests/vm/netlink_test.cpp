@@ -1,11 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The generic netlink family as <linux/fusewb.h> describes it.
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
+#include <map>
 #include <memory>
+#include <numeric>
+#include <set>
+#include <system_error>
+#include <thread>
 
+#include <fcntl.h>
 #include <linux/fuse.h>
 #include <linux/netlink.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "support/guest_test.h"
@@ -184,4 +193,179 @@ GUEST_TEST(Netlink, AnybodyMayAsk) {
     });
     EXPECT_TRUE(nobody.ends_within(20s)) << nobody.where();
     EXPECT_EQ(nobody.status(), 0);
+}
+
+GUEST_TEST(Netlink, StuckRequestsAreListedInTheirOrder) {
+    needs_fusewb();
+    Netlink netlink;
+    RawServer server, other({.name = "other"});
+    auto id = server.connection().id;
+    for (auto *each : {&server, &other}) {
+        EXPECT_NE(access(each->mnt("warm").c_str(), F_OK), 0);
+        each->hold(FUSE_STATFS);
+    }
+    EXPECT_TRUE(wait_until(5s, [&] { return netlink.requests().empty(); }));
+    // One that holds no lock meanwhile.
+    auto ask = [](RawServer &each) {
+        struct statfs answer;
+        statfs(each.mnt().c_str(), &answer);
+    };
+    constexpr unsigned count = 300; // more than one message holds
+    std::vector<std::thread> waiters;
+    for (unsigned i = 0; i < count; i++)
+        waiters.emplace_back([&] { ask(server); });
+    std::thread stranger([&] { ask(other); });
+    EXPECT_TRUE(server.wait_held(FUSE_STATFS, count));
+    EXPECT_TRUE(other.wait_held(FUSE_STATFS, 1));
+    std::this_thread::sleep_for(50ms);
+
+    auto mine = netlink.requests(id);
+    EXPECT_EQ(mine.size(), count);
+    std::set<std::uint64_t> uniques;
+    for (std::size_t i = 0; i < mine.size(); i++) {
+        const auto &request = mine[i];
+        uniques.insert(request.unique);
+        EXPECT_EQ(request.connection, id);
+        EXPECT_EQ(request.opcode, unsigned(FUSE_STATFS));
+        EXPECT_EQ(request.request_class, unsigned(FUSEWB_CLASS_METADATA));
+        EXPECT_EQ(request.node, std::uint64_t(FUSE_ROOT_ID));
+        EXPECT_EQ(request.state, unsigned(FUSEWB_REQUEST_SENT));
+        EXPECT_EQ(request.uid, 0u);
+        EXPECT_GT(request.pid, 0u);
+        EXPECT_GE(request.age_usec, 50000u);
+        EXPECT_FALSE(request.action.has_value());
+    }
+    EXPECT_EQ(uniques.size(), mine.size()) << "told twice";
+    EXPECT_EQ(netlink.requests().size(), count + 1);
+    EXPECT_EQ(netlink.requests(id, 3600u * 1000000u).size(), 0u) << "none is so old";
+    EXPECT_EQ(netlink.requests(id, 10000).size(), count);
+    EXPECT_EQ(netlink
+                  .request(FUSEWB_CMD_REQUEST_GET, NLM_F_DUMP,
+                           make_u64_attribute(FUSEWB_A_REQUEST_CONN_ID, UINT64_MAX))
+                  .error,
+              ENOENT);
+    EXPECT_EQ(netlink
+                  .request(FUSEWB_CMD_REQUEST_GET, NLM_F_DUMP,
+                           make_u64_attribute(FUSEWB_A_REQUEST_AGE_USEC, UINT64_MAX))
+                  .error,
+              EINVAL);
+    server.release(FUSE_STATFS);
+    other.release(FUSE_STATFS);
+    for (auto &waiter : waiters)
+        waiter.join();
+    stranger.join();
+    EXPECT_TRUE(wait_until(5s, [&] { return netlink.requests().empty(); }));
+}
+
+GUEST_TEST(Netlink, ARequestThatStaysIsListedOnceWhileOthersComeAndGo) {
+    needs_fusewb();
+    Netlink netlink;
+    RawServer server({.valid_seconds = 0});
+    auto id = server.connection().id;
+    EXPECT_NE(access(server.mnt("warm").c_str(), F_OK), 0);
+    server.hold(FUSE_GETATTR);
+    std::thread waiter([&] {
+        struct stat st;
+        stat(server.mnt().c_str(), &st);
+    });
+    ASSERT_TRUE(server.wait_held(FUSE_GETATTR, 1));
+    std::atomic<bool> stop{false};
+    std::vector<std::thread> busy;
+    for (int i = 0; i < 4; i++)
+        busy.emplace_back([&, i] {
+            while (!stop)
+                access(server.mnt("n" + std::to_string(i)).c_str(), F_OK);
+        });
+    for (int i = 0; i < 200; i++) {
+        auto requests = netlink.requests(id);
+        EXPECT_EQ(std::count_if(requests.begin(), requests.end(),
+                                [](const auto &r) { return r.opcode == FUSE_GETATTR; }),
+                  1);
+    }
+    stop = true;
+    for (auto &thread : busy)
+        thread.join();
+    server.release(FUSE_GETATTR);
+    waiter.join();
+}
+
+GUEST_TEST(Netlink, AnAbortEndsEveryWaitAndSaysWhoAskedForIt) {
+    needs_fusewb();
+    Netlink netlink;
+    netlink.subscribe();
+    auto reason_of = [&](std::uint64_t id) -> std::optional<unsigned> {
+        while (auto event = event_of(netlink, id))
+            if (event->command == FUSEWB_CMD_CONN_ABORTED)
+                return event->abort_reason;
+        return std::nullopt;
+    };
+    {
+        RawServer server;
+        EXPECT_NE(access(server.mnt("warm").c_str(), F_OK), 0);
+        auto id = server.connection().id;
+        EXPECT_EQ(server.connection().abort_reason, unsigned(FUSEWB_ABORT_NONE));
+        server.hold(FUSE_LOOKUP);
+        Task waiter("stat(2)",
+                    [&] { return access(server.mnt("x").c_str(), F_OK) ? errno : 0; });
+        ASSERT_TRUE(server.wait_held(FUSE_LOOKUP, 1));
+        netlink.abort(id);
+        EXPECT_TRUE(waiter.ends_within(20s)) << waiter.where();
+        EXPECT_EQ(waiter.status(), ENOTCONN);
+        EXPECT_EQ(reason_of(id), unsigned(FUSEWB_ABORT_REQUESTED));
+        netlink.abort(id); // again is no error
+        EXPECT_EQ(server.connection().abort_reason, unsigned(FUSEWB_ABORT_REQUESTED));
+        EXPECT_EQ(server.connection().state, unsigned(FUSEWB_CONN_ABORTED));
+        EXPECT_TRUE(netlink.requests(id).empty());
+    }
+    {
+        RawServer server;
+        EXPECT_NE(access(server.mnt("warm").c_str(), F_OK), 0);
+        auto id = server.connection().id;
+        server.die();
+        EXPECT_EQ(reason_of(id), unsigned(FUSEWB_ABORT_DEVICE_CLOSED));
+    }
+    {
+        RawServer server;
+        EXPECT_NE(access(server.mnt("warm").c_str(), F_OK), 0);
+        auto id = server.connection().id;
+        Fd busy(open(server.mnt().c_str(), O_RDONLY | O_DIRECTORY));
+        server.mount().abort();
+        EXPECT_EQ(reason_of(id), unsigned(FUSEWB_ABORT_UMOUNT_FORCED));
+    }
+    auto reply = netlink.request(FUSEWB_CMD_CONN_ABORT, NLM_F_ACK, u64(UINT64_MAX));
+    EXPECT_EQ(reply.error, ENOENT);
+    EXPECT_FALSE(reply.text.empty());
+}
+
+GUEST_TEST(Netlink, LatenciesAreCountedByClassAndTime) {
+    needs_fusewb();
+    RawServer server;
+    EXPECT_NE(access(server.mnt("warm").c_str(), F_OK), 0);
+    server.set_content("f", pattern(4096, 1));
+    auto sum = [](const std::vector<std::uint64_t> &buckets, std::size_t from) {
+        return std::accumulate(buckets.begin() + ssize_t(from), buckets.end(), std::uint64_t{0});
+    };
+    auto before = server.connection();
+    server.on(FUSE_READ, [](const Request &) {
+        std::this_thread::sleep_for(70ms); // 2^16 us are 65 ms
+        return false;
+    });
+    EXPECT_EQ(read_file(server.mnt("f")).size(), 4096u);
+    auto after = server.connection();
+    ASSERT_EQ(after.latency.size(), 4u);
+    for (const auto &[type, buckets] : after.latency)
+        EXPECT_EQ(buckets.size(), std::size_t(FUSEWB_LATENCY_BUCKETS)) << type;
+    auto reads = sum(after.latency[FUSEWB_A_LATENCY_READ], 0);
+    EXPECT_GE(reads, 1u);
+    EXPECT_EQ(sum(after.latency[FUSEWB_A_LATENCY_READ], 17), reads) << "all took 70 ms";
+    EXPECT_EQ(sum(before.latency[FUSEWB_A_LATENCY_READ], 0), 0u);
+    EXPECT_GT(sum(after.latency[FUSEWB_A_LATENCY_METADATA], 0),
+              sum(before.latency[FUSEWB_A_LATENCY_METADATA], 0));
+    EXPECT_TRUE(wait_until(5s, [&] {
+        auto now = server.connection();
+        std::uint64_t all = 0;
+        for (const auto &[type, buckets] : now.latency)
+            all += sum(buckets, 0);
+        return all == now[FUSEWB_A_COUNTER_ANSWERS];
+    }));
 }

@@ -19,7 +19,7 @@
  *
  * Whoever may change something needs CAP_SYS_ADMIN in the initial user
  * namespace; the others get EPERM. Everything else anybody may ask. A request
- * that is refused changes nothing; the extended acknowledgement says why and
+ * that is refused changes nothing; the extended acknowledgment says why and
  * points at the attribute.
  *
  * FUSEWB_CMD_INFO_GET
@@ -48,7 +48,7 @@
  *
  * FUSEWB_CMD_CONN_SET (change)
  *	FUSEWB_A_CONN_ID and FUSEWB_A_CONN_POLICY with those FUSEWB_A_POLICY_*
- *	that are to change. In force when the acknowledgement comes, for requests
+ *	that are to change. In force when the acknowledgment comes, for requests
  *	that are under way too: their timers run to the new deadlines, and one
  *	that is past its new deadline expires at once. ENOENT if there is no
  *	such connection.
@@ -266,10 +266,11 @@ enum fusewb_attr_conn {
 	FUSEWB_A_CONN_SERVER_GID,	/* u32: effective gid of the opener of
 					 * the device, initial user namespace
 					 */
-	FUSEWB_A_CONN_SERVER_PRIVILEGED, /* u8: 1: the opener had CAP_SYS_ADMIN
-					 * in the initial user namespace, which
-					 * chose the default policy
-					 */
+	/*
+	 * u8: 1: the opener had CAP_SYS_ADMIN in the initial user namespace,
+	 * which chose the default policy
+	 */
+	FUSEWB_A_CONN_SERVER_PRIVILEGED,
 	__FUSEWB_A_CONN_MAX,
 };
 
@@ -343,9 +344,8 @@ enum fusewb_attr_policy {
 					 * again
 					 */
 	FUSEWB_A_POLICY_SYNC_WAITS,	/* u8: 1: sync(2) waits for the server */
-	FUSEWB_A_POLICY_MAX_DIRTY_RATIO, /* u32: 1 to 100, percent of the dirty
-					 * memory of the system
-					 */
+	/* u32: 1 to 100, percent of the dirty memory of the system */
+	FUSEWB_A_POLICY_MAX_DIRTY_RATIO,
 	FUSEWB_A_POLICY_STRICT_LIMIT,	/* u8: 1: that limit holds even while the
 					 * system is below its own
 					 */

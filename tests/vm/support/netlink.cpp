@@ -328,7 +328,8 @@ std::vector<StuckRequest> Netlink::requests(std::optional<std::uint64_t> id,
 void Netlink::subscribe(int room) {
     events_ = open_socket();
     if (room)
-        check(setsockopt(events_, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room)), "SO_RCVBUF");
+        check(setsockopt(events_, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)),
+              "SO_RCVBUFFORCE");
     check(setsockopt(events_, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group_, sizeof(group_)),
           "subscribe to events");
 }
