@@ -333,8 +333,9 @@ static enum outcome issue_blocks(struct issue *is, struct folio *folio, size_t *
 		return len && *from < end ? MORE : DONE;
 	}
 	/* What is marked behind the end of the file is none of it. */
+	end = round_up(end, PAGE_SIZE);
 	if (end < folio_size(folio))
-		fusewb_blocks_clean(folio, round_up(end, PAGE_SIZE), folio_size(folio) - end);
+		fusewb_blocks_clean(folio, end, folio_size(folio) - end);
 	return DONE;
 }
 
