@@ -172,6 +172,7 @@ void fusewb_inflight_expire(struct fusewb_inode *fi, struct fusewb_range *range)
 	spin_lock(&fi->inflight_lock);
 	range->expired = true;
 	spin_unlock(&fi->inflight_lock);
+	/* The lock orders this after a waiter's look at the tree. */
 	if (waitqueue_active(&fi->inflight_wait))
 		wake_up_all(&fi->inflight_wait);
 }
