@@ -347,11 +347,10 @@ GUEST_TEST(Deadline, ItExpiresOnTimeUnderLoad) {
     needs_fusewb();
     DeadlineServer server;
     server.hold(FUSE_LOOKUP);
-    std::atomic<bool> stop{false};
-    std::vector<std::thread> load;
+    std::vector<std::jthread> load;
     for (unsigned i = 0; i < 2 * std::thread::hardware_concurrency(); i++)
-        load.emplace_back([&] {
-            while (!stop)
+        load.emplace_back([](const std::stop_token &over) {
+            while (!over.stop_requested())
                 ;
         });
     std::vector<std::int64_t> late, reference;
@@ -370,9 +369,7 @@ GUEST_TEST(Deadline, ItExpiresOnTimeUnderLoad) {
         server.allow(FUSE_LOOKUP);
         EXPECT_TRUE(task.ends_within(20s)) << task.where();
     }
-    stop = true;
-    for (auto &thread : load)
-        thread.join();
+    load.clear();
     server.release(FUSE_LOOKUP);
     std::sort(late.begin(), late.end());
     std::sort(reference.begin(), reference.end());

@@ -48,7 +48,8 @@ int run(int argc, char **argv) {
 
     verb = app.add_subcommand("set", "set values of a connection's policy by hand");
     takesConnection(verb)->required();
-    verb->add_option("KEY=VALUE", words, "as in [Policy] of a rule; KEY= takes the hand off again")
+    verb->add_option("SETTING", words,
+                     "KEY=VALUE as in [Policy] of a rule; KEY= takes the hand off again")
         ->required();
     bool during = false;
     verb->add_flag("--while", during, "only while the command after -- runs");
