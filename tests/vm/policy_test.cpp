@@ -88,7 +88,7 @@ GUEST_TEST(Policy, ADefaultAppliesToWhatIsMountedLater) {
     KeptDefaults kept;
     Netlink netlink;
     RawServer before({.name = "before"});
-    auto policy_before = before.connection().policy;
+    auto policy_before = ready(before).policy;
     auto others = netlink.defaults()[FUSEWB_A_DEFAULT_OTHERS];
     netlink.subscribe();
 
