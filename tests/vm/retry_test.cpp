@@ -236,7 +236,8 @@ GUEST_TEST(LateWrite, OneThatTheServerHasIsReportedAndKeepsItsRange) {
     Connection connection = server.connection();
     fail_writes_after(connection, 200);
     server.hold(FUSE_WRITE);
-    std::string model = pattern(5'000, 1);
+    // One page, which the flusher cannot send in two.
+    std::string model = pattern(4'000, 1);
     pwrite_all(file, model, 0);
     Task fsyncer("fsync(2)", [&] { return fsync(file) ? errno : 0; });
     EXPECT_TRUE(fsyncer.ends_within(soon)) << fsyncer.where();
@@ -246,7 +247,7 @@ GUEST_TEST(LateWrite, OneThatTheServerHasIsReportedAndKeepsItsRange) {
 
     // What is newer cannot be sent as long as the server may carry the old out.
     fail_writes_after(connection, 0);
-    model = pattern(5'000, 2);
+    model = pattern(4'000, 2);
     pwrite_all(file, model, 0);
     Task again("fsync(2) of newer data", [&] { return fsync(file) ? errno : 0; });
     EXPECT_TRUE(again.ends_within(soon)) << again.where();
