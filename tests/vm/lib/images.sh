@@ -12,7 +12,7 @@ GUEST_PACKAGES=(systemd systemd-sysv udev dbus kmod procps util-linux mount logi
     e2fsprogs busybox-static xz-utils file less psmisc attr acl libcap2-bin
     gcc g++ make cmake pkg-config dkms sparse
     fuse3 libfuse3-dev fio strace
-    libgtest-dev libsystemd-dev libsdbus-c++-dev libnl-genl-3-dev)
+    libgtest-dev libsystemd-dev libsdbus-c++-dev libnl-genl-3-dev libinih-dev)
 
 # What of a kernel and of the documentation no test will ever ask for.
 GUEST_EXCLUDES=('/usr/share/man/*' '/usr/share/locale/*' '/usr/share/info/*'
