@@ -144,6 +144,14 @@ struct fusewb_req *fusewb_alloc_read(struct inode *inode, struct fusewb_handle *
 void fusewb_set_read_range(struct fusewb_req *req, loff_t pos);
 
 /* write.c */
+
+/**
+ * fusewb_lock_cached() - the cached folio at @index, locked and with a reference
+ *
+ * A kill ends the wait for the lock, whose owner may be reading from a server.
+ * Return: the folio, NULL if none is cached, ERR_PTR(-EINTR).
+ */
+struct folio *fusewb_lock_cached(struct address_space *mapping, pgoff_t index);
 ssize_t fusewb_write_iter(struct kiocb *iocb, struct iov_iter *from);
 vm_fault_t fusewb_page_mkwrite(struct vm_fault *vmf);
 

@@ -21,6 +21,7 @@
 #include "answer.h"
 #include "connection.h"
 #include "dir.h"
+#include "file.h"
 #include "inflight.h"
 #include "inode.h"
 #include "notify.h"
@@ -41,6 +42,18 @@ static int has_nodeid(struct inode *inode, void *nodeid)
 	return FUSEWB_I(inode)->nodeid == *(u64 *)nodeid;
 }
 
+/* The fixed part of a message of which more follows. */
+static int take_head(struct iov_iter *from, void *p, size_t len)
+{
+	return iov_iter_count(from) < len ? -EBADMSG : take(from, p, len);
+}
+
+/* A message that has nothing else. */
+static int take_all(struct iov_iter *from, void *p, size_t len)
+{
+	return iov_iter_count(from) != len ? -EBADMSG : take(from, p, len);
+}
+
 /* Return: the inode with a reference, NULL if it is not cached. */
 static struct inode *find_inode(struct super_block *sb, u64 nodeid)
 {
@@ -52,9 +65,7 @@ static int wake_poll(struct fusewb_conn *conn, struct super_block *sb, struct io
 	struct fuse_notify_poll_wakeup_out out;
 	int err;
 
-	if (iov_iter_count(from) != sizeof(out))
-		return -EBADMSG;
-	err = take(from, &out, sizeof(out));
+	err = take_all(from, &out, sizeof(out));
 	if (err)
 		return err;
 	fusewb_poll_wake(conn, out.kh);
@@ -68,9 +79,7 @@ static int inval_inode(struct fusewb_conn *conn, struct super_block *sb, struct 
 	loff_t last = LLONG_MAX;
 	int err;
 
-	if (iov_iter_count(from) != sizeof(out))
-		return -EBADMSG;
-	err = take(from, &out, sizeof(out));
+	err = take_all(from, &out, sizeof(out));
 	if (err)
 		return err;
 	inode = find_inode(sb, out.ino);
@@ -126,36 +135,40 @@ static struct dentry *find_name(struct super_block *sb, u64 parent, const char *
 	return dentry ?: ERR_PTR(-ENOENT);
 }
 
+/* Return: the cached name that the rest of a message says, or an error. */
+static struct dentry *take_entry(struct super_block *sb, u64 parent, u32 len,
+				 struct iov_iter *from)
+{
+	char *name = kmalloc(FUSEWB_NAME_MAX + 1, GFP_KERNEL);
+	struct dentry *dentry;
+	int err;
+
+	if (!name)
+		return ERR_PTR(-ENOMEM);
+	err = take_name(from, name, len);
+	dentry = err ? ERR_PTR(err) : find_name(sb, parent, name, len);
+	kfree(name);
+	return dentry;
+}
+
 static int inval_entry(struct fusewb_conn *conn, struct super_block *sb, struct iov_iter *from)
 {
 	struct fuse_notify_inval_entry_out out;
 	struct dentry *dentry;
-	char *name;
 	int err;
 
-	if (iov_iter_count(from) < sizeof(out))
-		return -EBADMSG;
-	err = take(from, &out, sizeof(out));
+	err = take_head(from, &out, sizeof(out));
 	if (err)
 		return err;
-	name = kmalloc(FUSEWB_NAME_MAX + 1, GFP_KERNEL);
-	if (!name)
-		return -ENOMEM;
-	err = take_name(from, name, out.namelen);
-	if (err)
-		goto free;
-	dentry = find_name(sb, out.parent, name, out.namelen);
-	err = PTR_ERR_OR_ZERO(dentry);
-	if (err)
-		goto free;
+	dentry = take_entry(sb, out.parent, out.namelen, from);
+	if (IS_ERR(dentry))
+		return PTR_ERR(dentry);
 	fusewb_entry_ask_next_time(dentry);
 	/* Expired only, what is open or mounted below it stays as it is. */
 	if (!(out.flags & FUSE_EXPIRE_ONLY))
 		d_invalidate(dentry);
 	dput(dentry);
-free:
-	kfree(name);
-	return err;
+	return 0;
 }
 
 /* The name is gone, and with it this inode, unless it has others. */
@@ -188,28 +201,16 @@ static int delete(struct fusewb_conn *conn, struct super_block *sb, struct iov_i
 {
 	struct fuse_notify_delete_out out;
 	struct dentry *dentry;
-	char *name;
 	int err;
 
-	if (iov_iter_count(from) < sizeof(out))
-		return -EBADMSG;
-	err = take(from, &out, sizeof(out));
+	err = take_head(from, &out, sizeof(out));
 	if (err)
 		return err;
-	name = kmalloc(FUSEWB_NAME_MAX + 1, GFP_KERNEL);
-	if (!name)
-		return -ENOMEM;
-	err = take_name(from, name, out.namelen);
-	if (err)
-		goto free;
-	dentry = find_name(sb, out.parent, name, out.namelen);
-	err = PTR_ERR_OR_ZERO(dentry);
-	if (err)
-		goto free;
+	dentry = take_entry(sb, out.parent, out.namelen, from);
+	if (IS_ERR(dentry))
+		return PTR_ERR(dentry);
 	err = delete_entry(dentry, out.child);
 	dput(dentry);
-free:
-	kfree(name);
 	return err;
 }
 
@@ -221,27 +222,18 @@ static struct folio *lock_folio(struct address_space *mapping, loff_t pos)
 	int err;
 
 	for (;;) {
-		folio = filemap_get_folio(mapping, index);
-		if (IS_ERR_OR_NULL(folio)) {
-			folio = filemap_alloc_folio(mapping_gfp_mask(mapping), 0, NULL);
-			if (!folio)
-				return ERR_PTR(-ENOMEM);
-			err = filemap_add_folio(mapping, folio, index, GFP_KERNEL);
-			if (!err)
-				return folio;
-			folio_put(folio);
-			if (err != -EEXIST)
-				return ERR_PTR(err);
-			continue;
-		}
-		if (folio_lock_killable(folio)) {
-			folio_put(folio);
-			return ERR_PTR(-EINTR);
-		}
-		if (folio->mapping == mapping && folio_contains(folio, index))
+		folio = fusewb_lock_cached(mapping, index);
+		if (folio)
 			return folio;
-		folio_unlock(folio);
+		folio = filemap_alloc_folio(mapping_gfp_mask(mapping), 0, NULL);
+		if (!folio)
+			return ERR_PTR(-ENOMEM);
+		err = filemap_add_folio(mapping, folio, index, GFP_KERNEL);
+		if (!err)
+			return folio;
 		folio_put(folio);
+		if (err != -EEXIST)
+			return ERR_PTR(err);
 	}
 }
 
@@ -316,9 +308,7 @@ static int store(struct fusewb_conn *conn, struct super_block *sb, struct iov_it
 	struct inode *inode;
 	int err;
 
-	if (iov_iter_count(from) < sizeof(out))
-		return -EBADMSG;
-	err = take(from, &out, sizeof(out));
+	err = take_head(from, &out, sizeof(out));
 	if (err)
 		return err;
 	if (iov_iter_count(from) != out.size || out.offset > sb->s_maxbytes - out.size)
@@ -402,9 +392,7 @@ static int retrieve(struct fusewb_conn *conn, struct super_block *sb, struct iov
 	struct inode *inode;
 	int err;
 
-	if (iov_iter_count(from) != sizeof(out))
-		return -EBADMSG;
-	err = take(from, &out, sizeof(out));
+	err = take_all(from, &out, sizeof(out));
 	if (err)
 		return err;
 	if (out.offset > sb->s_maxbytes)
@@ -434,9 +422,7 @@ static int prune(struct fusewb_conn *conn, struct super_block *sb, struct iov_it
 	u64 nodeid;
 	int err;
 
-	if (iov_iter_count(from) < sizeof(out))
-		return -EBADMSG;
-	err = take(from, &out, sizeof(out));
+	err = take_head(from, &out, sizeof(out));
 	if (err)
 		return err;
 	if (iov_iter_count(from) != (u64)out.count * sizeof(nodeid))

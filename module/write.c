@@ -27,12 +27,7 @@
 #define WRITE_ORDER 8u
 #define APPEND_ORDER 4u
 
-/*
- * Like __filemap_get_folio() with FGP_LOCK, but a kill ends the wait for the
- * lock, whose owner may be reading from a server.
- * Return: the folio, locked and referenced, NULL if none is cached, -EINTR.
- */
-static struct folio *lock_cached(struct address_space *mapping, pgoff_t index)
+struct folio *fusewb_lock_cached(struct address_space *mapping, pgoff_t index)
 {
 	for (;;) {
 		struct folio *folio = filemap_get_folio(mapping, index);
@@ -136,7 +131,7 @@ static struct folio *get_folio(struct address_space *mapping, loff_t pos, size_t
 	unsigned int order;
 	struct folio *folio;
 
-	folio = lock_cached(mapping, index);
+	folio = fusewb_lock_cached(mapping, index);
 	if (folio)
 		return folio;
 	order = covered_order(mapping->host, pos, len);
@@ -158,7 +153,7 @@ static struct folio *get_folio(struct address_space *mapping, loff_t pos, size_t
 		}
 		if (PTR_ERR(folio) != -EEXIST)
 			return folio;
-		folio = lock_cached(mapping, index);
+		folio = fusewb_lock_cached(mapping, index);
 		if (folio)
 			return folio;
 	}
@@ -235,7 +230,7 @@ int fusewb_zero_gap(struct inode *inode, loff_t from, loff_t to)
 
 	lockdep_assert_held_write(&inode->i_rwsem);
 
-	folio = lock_cached(inode->i_mapping, from >> PAGE_SHIFT);
+	folio = fusewb_lock_cached(inode->i_mapping, from >> PAGE_SHIFT);
 	if (IS_ERR(folio))
 		return PTR_ERR(folio);
 	if (!folio)
