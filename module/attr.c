@@ -143,8 +143,7 @@ void fusewb_change_attributes(struct inode *inode, const struct fuse_attr *attr,
 				  LLONG_MAX);
 }
 
-/* Return: 0, -EIO, or -ESTALE if the node is of another file now. */
-static int check_attr(struct inode *inode, const struct fuse_attr *attr, u32 opcode)
+int fusewb_check_attr(struct inode *inode, const struct fuse_attr *attr, u32 opcode)
 {
 	struct fusewb_conn *conn = fusewb_inode_conn(inode);
 
@@ -179,7 +178,7 @@ int fusewb_ask_attributes(struct inode *inode, struct file *file)
 	err = fusewb_call(conn, &args);
 	if (err)
 		return err;
-	err = check_attr(inode, &out.attr, FUSE_GETATTR);
+	err = fusewb_check_attr(inode, &out.attr, FUSE_GETATTR);
 	if (err)
 		return err;
 	fusewb_change_attributes(inode, &out.attr,
@@ -337,7 +336,7 @@ static int send_setattr(struct inode *inode, struct iattr *attr)
 
 	err = fusewb_call(conn, &args);
 	if (!err)
-		err = check_attr(inode, &out.attr, FUSE_SETATTR);
+		err = fusewb_check_attr(inode, &out.attr, FUSE_SETATTR);
 	if (err) {
 		/* Killed or not understood, it may have happened. */
 		fusewb_invalidate_attr(inode);

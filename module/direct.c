@@ -21,6 +21,7 @@
 #include "file.h"
 #include "inflight.h"
 #include "inode.h"
+#include "range.h"
 #include "request.h"
 
 /*
@@ -129,36 +130,6 @@ static int copy_payload(struct fusewb_req *req, struct iov_iter *from)
 	return 0;
 }
 
-/* The range is free again, and so is what the request pinned. */
-static void end_write(struct fusewb_req *req)
-{
-	struct inode *inode = req->io.inode;
-
-	fusewb_invalidate_attr(inode);
-	fusewb_inflight_release(FUSEWB_I(inode), &req->io.range);
-	fusewb_handle_put(req->io.handle);
-	fusewb_put_inode_later(inode);
-}
-
-/*
- * Waits for the locks of cached folios so that a kill ends the wait; there is
- * next to none left then where it could not.
- */
-static int wait_unlocked(struct address_space *mapping, pgoff_t first, pgoff_t last)
-{
-	struct folio_batch batch;
-	unsigned int i;
-	int err = 0;
-
-	folio_batch_init(&batch);
-	while (!err && filemap_get_folios(mapping, &first, last, &batch)) {
-		for (i = 0; !err && i < folio_batch_count(&batch); i++)
-			err = folio_wait_locked_killable(batch.folios[i]) ? -EINTR : 0;
-		folio_batch_release(&batch);
-	}
-	return err;
-}
-
 /*
  * A folio that a mapping dirtied meanwhile could not be dropped, and will be
  * written back as a whole: it has to have the new bytes too.
@@ -196,7 +167,7 @@ static bool drop_cached(struct address_space *mapping, loff_t pos, size_t len)
 
 	if (!mapping->nrpages)
 		return true;
-	if (wait_unlocked(mapping, first, last)) {
+	if (fusewb_wait_unlocked(mapping, first, last)) {
 		unmap_mapping_pages(mapping, first, last - first + 1, false);
 		invalidate_mapping_pages(mapping, first, last);
 		return false;
@@ -270,9 +241,9 @@ static ssize_t write_part(struct kiocb *iocb, struct iov_iter *from, size_t len,
 	ihold(inode);
 	req->io.inode = inode;
 	req->io.handle = fusewb_handle_get(h);
-	req->orphan = end_write;
+	req->orphan = fusewb_range_done;
 	ret = fusewb_req_call(req);
-	/* From here on the range is end_write()'s. */
+	/* From here on the range is the late answer's. */
 	if (req->left)
 		goto revert;
 
@@ -288,7 +259,7 @@ static ssize_t write_part(struct kiocb *iocb, struct iov_iter *from, size_t len,
 	/* Not known, after an error, what the server has now. */
 	if (!drop_cached(inode->i_mapping, pos, len) && ret > 0)
 		update_dirty(inode->i_mapping, &source, pos, ret);
-	end_write(req);
+	fusewb_range_done(req);
 	if (ret >= 0) {
 		iov_iter_revert(from, len - ret);
 		goto put;

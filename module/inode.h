@@ -108,6 +108,14 @@ struct inode *fusewb_iget(struct super_block *sb, u64 nodeid, u64 generation,
 /** fusewb_attr_valid() - is this an answer that a server may give? */
 bool fusewb_attr_valid(const struct fuse_attr *attr);
 
+/**
+ * fusewb_check_attr() - may the server answer @opcode with these of @inode?
+ *
+ * Counted and told if not. Return: 0, -EIO, or -ESTALE if the node is of another
+ * file now.
+ */
+int fusewb_check_attr(struct inode *inode, const struct fuse_attr *attr, u32 opcode);
+
 /** fusewb_valid_until() - jiffies64 at which a timeout of the answer ends. */
 u64 fusewb_valid_until(u64 sec, u32 nsec);
 

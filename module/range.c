@@ -58,27 +58,33 @@ int fusewb_range_call(struct fusewb_req *req, struct inode *inode, struct fusewb
 	return fusewb_req_call(req);
 }
 
-int fusewb_drop_clean(struct inode *inode, loff_t first, loff_t last)
+int fusewb_wait_unlocked(struct address_space *mapping, pgoff_t first, pgoff_t last)
 {
-	struct address_space *mapping = inode->i_mapping;
-	pgoff_t at = first >> PAGE_SHIFT, end = last >> PAGE_SHIFT;
 	struct folio_batch batch;
 	unsigned int i;
 	int err = 0;
 
-	if (!mapping->nrpages)
-		return 0;
-	/* Whoever waits below does so next to never, and no kill ends that. */
 	folio_batch_init(&batch);
-	while (!err && filemap_get_folios(mapping, &at, end, &batch)) {
+	while (!err && filemap_get_folios(mapping, &first, last, &batch)) {
 		for (i = 0; !err && i < folio_batch_count(&batch); i++)
 			err = folio_wait_locked_killable(batch.folios[i]) ? -EINTR : 0;
 		folio_batch_release(&batch);
 	}
-	if (err) {
-		invalidate_mapping_pages(mapping, first >> PAGE_SHIFT, end);
-		return err;
-	}
-	invalidate_inode_pages2_range(mapping, first >> PAGE_SHIFT, end);
-	return 0;
+	return err;
+}
+
+int fusewb_drop_clean(struct inode *inode, loff_t first, loff_t last)
+{
+	struct address_space *mapping = inode->i_mapping;
+	pgoff_t start = first >> PAGE_SHIFT, end = last >> PAGE_SHIFT;
+	int err;
+
+	if (!mapping->nrpages)
+		return 0;
+	err = fusewb_wait_unlocked(mapping, start, end);
+	if (err)
+		invalidate_mapping_pages(mapping, start, end);
+	else
+		invalidate_inode_pages2_range(mapping, start, end);
+	return err;
 }

@@ -23,7 +23,17 @@ struct fusewb_req;
  */
 int fusewb_range_call(struct fusewb_req *req, struct inode *inode, struct fusewb_handle *h,
 		      loff_t first, loff_t last);
+
+/** fusewb_range_done() - the range is free again, and so is what @req pinned. */
 void fusewb_range_done(struct fusewb_req *req);
+
+/**
+ * fusewb_wait_unlocked() - until nobody has locked what is cached there, in pages
+ *
+ * A kill ends the wait; dropping the folios afterwards has next to none left
+ * where it could not. No folio lock is held. Return: 0 or -EINTR.
+ */
+int fusewb_wait_unlocked(struct address_space *mapping, pgoff_t first, pgoff_t last);
 
 /**
  * fusewb_drop_clean() - what is cached of first..last is read again

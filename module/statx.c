@@ -5,7 +5,6 @@
 #include <linux/stat.h>
 
 #include "compat/compat.h"
-#include "answer.h"
 #include "connection.h"
 #include "inode.h"
 #include "request.h"
@@ -77,12 +76,9 @@ int fusewb_ask_statx(struct inode *inode)
 		return fusewb_update_attributes(inode, NULL);
 	}
 	as_attr(&out.stat, &attr);
-	if (!fusewb_attr_valid(&attr))
-		return fusewb_bad_answer(conn, FUSE_STATX, "attributes that no file has");
-	if (inode_wrong_type(inode, attr.mode)) {
-		fusewb_bad_answer(conn, FUSE_STATX, "another type of file");
-		return -ESTALE;
-	}
+	err = fusewb_check_attr(inode, &attr, FUSE_STATX);
+	if (err)
+		return err;
 	set_btime(inode, &out.stat);
 	fusewb_change_attributes(inode, &attr,
 				 fusewb_valid_until(out.attr_valid, out.attr_valid_nsec),
