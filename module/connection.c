@@ -42,6 +42,7 @@ struct fusewb_conn *fusewb_conn_alloc(const struct fusewb_mount_opts *opts,
 	INIT_LIST_HEAD(&conn->node);
 	INIT_LIST_HEAD(&conn->devs);
 	init_waitqueue_head(&conn->ready_wait);
+	init_waitqueue_head(&conn->bound_wait);
 	fusewb_queue_init(&conn->queue);
 	fusewb_deadlines_init(&conn->deadlines);
 	mutex_init(&conn->policy_lock);

@@ -146,6 +146,12 @@ struct fusewb_conn {
 	struct xarray polled;		/* handles that were polled; poll.c */
 	u32 next_polled;
 
+	/* how much may be dirty: bound.c */
+	atomic_long_t answered;		/* pages, since the server was silent */
+	unsigned long answered_at;	/* jiffies: of the last WRITE */
+	bool mappings_limited;		/* the mm's strict limit holds for now */
+	wait_queue_head_t bound_wait;	/* for room */
+
 	atomic64_t attr_version;	/* see struct fusewb_inode */
 
 	/*

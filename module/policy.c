@@ -7,6 +7,7 @@
  * others get copies, and no deadline ends anything.
  */
 #include <linux/backing-dev.h>
+#include <linux/bitops.h>
 #include <linux/mutex.h>
 
 #include "compat/compat.h"
@@ -24,7 +25,6 @@ static struct fusewb_policy privileged_default = {
 	.action = FUSEWB_ACTION_REPORT,
 	.retry_ms = RETRY_MS,
 	.max_dirty_ratio = 1,
-	.strict_limit = true,
 	.splice_folios = true,
 };
 
@@ -145,10 +145,8 @@ static int limit_dirty(struct backing_dev_info *bdi, const struct fusewb_policy 
 
 	if (err)
 		return err;
-	if (policy->strict_limit)
-		bdi->capabilities |= BDI_CAP_STRICTLIMIT;
-	else
-		bdi->capabilities &= ~BDI_CAP_STRICTLIMIT;
+	set_mask_bits(&bdi->capabilities, BDI_CAP_STRICTLIMIT,
+		      policy->strict_limit ? BDI_CAP_STRICTLIMIT : 0);
 	return 0;
 }
 

@@ -19,6 +19,7 @@
 
 #include "compat/compat.h"
 #include "blocks.h"
+#include "bound.h"
 #include "connection.h"
 #include "file.h"
 #include "inode.h"
@@ -282,6 +283,9 @@ static ssize_t write_cached(struct kiocb *iocb, struct iov_iter *from)
 		iocb->ki_pos += ret;
 		written += ret;
 		balance_dirty_pages_ratelimited(file->f_mapping);
+		ret = fusewb_bound_wait(inode);
+		if (ret)
+			break;
 		cond_resched();
 	}
 	return written ?: ret;
@@ -321,6 +325,7 @@ vm_fault_t fusewb_page_mkwrite(struct vm_fault *vmf)
 
 	sb_start_pagefault(inode->i_sb);
 	file_update_time(file);
+	fusewb_bound_fault(inode);
 	/* It is mapped, so it is uptodate: nobody who has it locked waits. */
 	folio_lock(folio);
 	if (folio->mapping != inode->i_mapping || folio_pos(folio) >= i_size_read(inode)) {

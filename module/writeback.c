@@ -23,6 +23,7 @@
 #include "compat/compat.h"
 #include "answer.h"
 #include "blocks.h"
+#include "bound.h"
 #include "connection.h"
 #include "file.h"
 #include "inflight.h"
@@ -81,6 +82,7 @@ static void write_end(struct fusewb_req *req, int error)
 	for (i = 0; i < req->io.nr_pages && !req->io.recalled; i++)
 		wb_writeout_inc(wb);
 	atomic64_sub(req->payload_len, &counters->bytes_in_flight);
+	fusewb_bound_freed(req->conn, error ? 0 : req->io.nr_pages);
 
 	/*
 	 * The blocks that the file occupies have changed, and the WRITE has
@@ -172,6 +174,7 @@ static void submit(struct issue *is)
 	req->io.nr_pages = DIV_ROUND_UP(req->payload_len, PAGE_SIZE);
 	wb_stat_mod(inode_wb(is->inode), WB_WRITEBACK, req->io.nr_pages);
 	atomic64_inc(&counters->write_requests);
+	fusewb_bound_issued(is->conn);
 	atomic64_add(req->payload_len, &counters->bytes_in_flight);
 	fusewb_req_queue(req);
 }

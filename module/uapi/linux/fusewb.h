@@ -347,7 +347,9 @@ enum fusewb_attr_policy {
 	/* u32: 1 to 100, percent of the dirty memory of the system */
 	FUSEWB_A_POLICY_MAX_DIRTY_RATIO,
 	FUSEWB_A_POLICY_STRICT_LIMIT,	/* u8: 1: that limit holds even while the
-					 * system is below its own
+					 * system is below its own; 0: only a
+					 * server that does not answer is
+					 * limited then
 					 */
 	FUSEWB_A_POLICY_MAX_WRITE,	/* u32: bytes in one WRITE at most, a
 					 * page at least; 0: what the server

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The bound of dirty data.
+ *
+ * What a server that hangs keeps dirty nobody can write back, so it has to be
+ * little; a server that keeps up should never make a writer sleep. The strict
+ * limit of the mm knows no difference between the two: a hundredth of what may
+ * be dirty, of which a device that wrote nothing for a while has next to no
+ * part, and writers sleep there for milliseconds at a time.
+ *
+ * A connection without it has a bound of its own, on what is dirty or in flight.
+ * It opens by what the server answers, up to a share of the memory, and closes
+ * to an eighth of that when nothing was answered for a while though something is
+ * in flight. A writer issues what it has gathered itself. All connections
+ * together may keep a sixteenth part of the memory: that is less than what the mm
+ * lets be dirty before it makes the writers of other file systems sleep
+ * (vm.dirty_background_ratio and more), so servers that hang do not.
+ */
+#include <linux/backing-dev.h>
+#include <linux/bitops.h>
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/sizes.h>
+#include <linux/writeback.h>
+
+#include "compat/compat.h"
+#include "bound.h"
+#include "connection.h"
+#include "inode.h"
+#include "waits.h"
+
+/* A server that is about to answer takes less, to fill the bound takes more. */
+#define SILENCE (HZ / 2)
+
+/* What is dirty in files that nobody writes now is looked for this often. */
+#define LOOK_AGAIN (HZ / 10)
+
+/* Several requests of the usual size; more at once bring nothing. */
+#define MOST_GATHERED (SZ_8M >> PAGE_SHIFT)
+
+#define LEAST_SHARE (SZ_4M >> PAGE_SHIFT)
+
+/* In pages, as all numbers here. */
+static unsigned long share(void)
+{
+	return max(totalram_pages() / 16 / max(fusewb_conn_count(), 2u), LEAST_SHARE);
+}
+
+static unsigned long closed_bound(void)
+{
+	return share() / 8;
+}
+
+static unsigned long gathered(void)
+{
+	return min(closed_bound() / 2, MOST_GATHERED);
+}
+
+static unsigned long in_flight(struct fusewb_conn *conn)
+{
+	return atomic64_read(&conn->counters.bytes_in_flight) >> PAGE_SHIFT;
+}
+
+static unsigned long dirty(const struct fusewb_conn *conn)
+{
+	return wb_stat(&conn->bdi->wb, WB_RECLAIMABLE);
+}
+
+/* Only if something was in flight all the time the server was silent. */
+static bool long_ago(const struct fusewb_conn *conn)
+{
+	return time_after(jiffies, READ_ONCE(conn->answered_at) + SILENCE);
+}
+
+static unsigned long bound(struct fusewb_conn *conn)
+{
+	if (in_flight(conn) && long_ago(conn)) {
+		atomic_long_set(&conn->answered, 0);
+		return closed_bound();
+	}
+	return min(closed_bound() + atomic_long_read(&conn->answered), share());
+}
+
+static bool room(struct fusewb_conn *conn)
+{
+	return dirty(conn) + in_flight(conn) <= bound(conn) || fusewb_conn_aborted(conn) ||
+	       READ_ONCE(conn->policy.strict_limit);
+}
+
+int fusewb_bound_wait(struct inode *inode)
+{
+	struct fusewb_conn *conn = fusewb_inode_conn(inode);
+	long left;
+
+	if (READ_ONCE(conn->policy.strict_limit))
+		return 0;
+	if (dirty(conn) >= gathered() && in_flight(conn) < gathered())
+		filemap_flush(inode->i_mapping);
+	while (!room(conn)) {
+		/* Of this file nothing may be dirty. */
+		try_to_writeback_inodes_sb(inode->i_sb, WB_REASON_FS_FREE_SPACE);
+		left = ___wait_event(conn->bound_wait, ___wait_cond_timeout(room(conn)),
+				     FUSEWB_KILLABLE, 0, LOOK_AGAIN,
+				     __ret = schedule_timeout(__ret));
+		if (left < 0)
+			return -EINTR;
+	}
+	return 0;
+}
+
+static void limit_mappings(struct fusewb_conn *conn, bool strict)
+{
+	WRITE_ONCE(conn->mappings_limited, strict);
+	set_mask_bits(&conn->bdi->capabilities, BDI_CAP_STRICTLIMIT,
+		      strict ? BDI_CAP_STRICTLIMIT : 0);
+}
+
+void fusewb_bound_fault(struct inode *inode)
+{
+	struct fusewb_conn *conn = fusewb_inode_conn(inode);
+
+	if (!room(conn))
+		limit_mappings(conn, true);
+}
+
+void fusewb_bound_issued(struct fusewb_conn *conn)
+{
+	/* The server was not silent, it had nothing to do. */
+	if (!in_flight(conn))
+		WRITE_ONCE(conn->answered_at, jiffies);
+}
+
+void fusewb_bound_freed(struct fusewb_conn *conn, unsigned long pages)
+{
+	if (pages) {
+		if (long_ago(conn))
+			atomic_long_set(&conn->answered, 0);
+		if (atomic_long_read(&conn->answered) < share())
+			atomic_long_add(pages, &conn->answered);
+		WRITE_ONCE(conn->answered_at, jiffies);
+	}
+	if (!room(conn))
+		return;
+	if (READ_ONCE(conn->mappings_limited))
+		limit_mappings(conn, READ_ONCE(conn->policy.strict_limit));
+	if (wq_has_sleeper(&conn->bound_wait))
+		wake_up_all(&conn->bound_wait);
+}
