@@ -1,66 +1,87 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# shellcheck shell=bash disable=SC2034 # what is set here, other parts read
+# shellcheck shell=bash disable=SC2034,SC2153 # what other parts set and read
 #
-# Writes through fusewb and through in-tree fuse, side by side in one guest on
-# instruction-counted time, so that the ratio does not depend on what else the machine does.
+# ./run bench: the same work through fusewb, through in-tree fuse and on the file system behind them,
+# in one guest. The bed of record runs on instruction-counted time, where a ratio does not depend on
+# what else this machine does; the other has two CPUs and says whether they tell the same story.
+
+BENCH_REPORT=$TOP/tests/bench/report.py
 
 # verb_bench: see ./run help.
 verb_bench() {
-    local kernel=6.1 runs=5
+    local kernel=6.1 quick=''
+    if [[ ${1:-} == compare ]]; then
+        (($# == 3)) || die "bench compare takes two JSON files"
+        need_packages python3 python3-tabulate
+        "$BENCH_REPORT" "$@"
+        return
+    fi
     while (($#)); do
-        (($# > 1)) || die "$1 needs an argument"
         case $1 in
-        --kernel) kernel=$2 ;;
-        --runs) runs=$2 ;;
+        --kernel)
+            (($# > 1)) || die "$1 needs an argument"
+            kernel=$2
+            shift
+            ;;
+        --quick) quick=yes ;;
         *) die "bench does not know '$1' (./run help)" ;;
         esac
-        shift 2
+        shift
     done
-    [[ $runs =~ ^[1-9][0-9]*$ ]] || die "--runs takes a number from 1, not '$runs'"
+    need_packages python3 python3-matplotlib python3-tabulate
     packaged_image "$(kernel_suite "$kernel")"
-    bench_writes "$REPLY" "$kernel" "$runs"
+    if [[ $quick ]]; then
+        bench_bed "$REPLY" "$kernel" counted 2 50 'shipped 0'
+    else
+        # Where writers are put to sleep boots differ, so there are several, in rotated order.
+        bench_bed "$REPLY" "$kernel" counted 3 100 {'shipped ','lifted ','strict '}{0,1,2}
+        bench_bed "$REPLY" "$kernel" threads 5 100 'shipped 0' 'lifted 1'
+    fi
+    "$BENCH_REPORT" page "$BUILD/bench" "$BUILD/bench"/*.json
 }
 
-# bench_writes IMAGE KERNEL ROUNDS: measures and prints the table.
-bench_writes() {
-    local image=$1 kernel=$2 rounds=$3 lines=$BUILD/bench/$2.lines
+# bench_bed IMAGE KERNEL BED ROUNDS SCALE BOOT...: measures and prints the tables of one bed, whose
+# results it leaves in build/bench/KERNEL.BED.json. A BOOT is a condition, the client that begins,
+# and the works, if not all.
+bench_bed() {
+    local image=$1 kernel=$2 bed=$3 rounds=$4 scale=$5 started=$SECONDS done=0 boots boot files=() file
+    local json=$BUILD/bench/$2.$3.json condition first works
+    shift 5
+    boots=$#
     mkdir -p "$BUILD/bench"
-    say "measuring $rounds rounds on Linux $kernel, instruction-counted time, one CPU"
-    vm_defaults
-    VM_COUNTED=yes
-    VM_SHARE=$TOP/tests/bench
-    vm_boot "$image" "$kernel" /share/measure "$rounds" 128 >"$lines" || {
-        local status=$?
-        cat "$lines" >&2
-        return "$status"
-    }
-    bench_table "$lines"
+    for boot; do
+        read -r condition first works <<<"$boot"
+        file=$BUILD/bench/$kernel.$bed.$condition.$first.lines
+        say "Linux $kernel, $bed: $condition, boot $((done + 1)) of $boots$(bench_left "$done" "$boots" "$started")"
+        # shellcheck disable=SC2086 # several words
+        bench_boot "$image" "$kernel" "$bed" "$file" "$condition" "$rounds" "$scale" "$first" $works
+        files+=("$condition:$file")
+        done=$((done + 1))
+    done
+    "$BENCH_REPORT" collect "$json" --kernel "$kernel" --bed "$bed" --date "$(date -I)" "${files[@]}"
+    "$BENCH_REPORT" table "$json"
 }
 
-# bench_table FILE: medians, their spread (least to greatest) and ratio.
-bench_table() {
-    sort -k1,1 -k2,2n -k3,3n "$1" | awk '
-        $1 == "limit" { limit[$2] = "strict_limit " $3 ", max_ratio " $4; next }
-        { key = $1 " " $2; value[key, ++n[key]] = $3 / 1e6 }
-        function middle(key) {
-            low = value[key, int((n[key] + 1) / 2)]
-            return (low + value[key, int(n[key] / 2) + 1]) / 2
-        }
-        function show(key) {
-            return sprintf("%6.1f (%.1f-%.1f)", middle(key), value[key, 1], value[key, n[key]])
-        }
-        function line(name, size) {
-            if (!n["fuse " size] || !n["fusewb " size]) { bad = 1; exit }
-            printf "%-22s %24s %24s %8.2f\n", name, show("fusewb " size), show("fuse " size),
-                middle("fusewb " size) / middle("fuse " size)
-        }
-        END {
-            if (!bad) {
-                printf "%-22s %24s %24s %8s\n", "write, final fsync", "fusewb MB/s", "fuse MB/s", "ratio"
-                line("1 MiB", 1048576)
-                line("4 KiB", 4096)
-                print "median (least-greatest); fusewb: " limit["fusewb"] "; fuse: " limit["fuse"]
-            }
-            exit bad
-        }' || die "the measurement is incomplete: $1"
+# bench_left DONE ALL STARTED: how long the rest will take, as far as that is known.
+bench_left() {
+    (($1 == 0)) || echo ", about $(((SECONDS - $3) * ($2 - $1) / $1 / 60 + 1)) min left"
+}
+
+# bench_boot IMAGE KERNEL BED FILE ARGUMENT...: one boot of tests/bench/measure, its lines in FILE.
+bench_boot() {
+    local image=$1 kernel=$2 bed=$3 file=$4 watcher status=0
+    shift 4
+    vm_defaults
+    VM_SHARE=$TOP/tests/bench VM_MEMORY=3072 VM_TIMEOUT=3600
+    [[ $bed != counted ]] || VM_COUNTED=yes
+    : >"$file"
+    while sleep 30; do
+        say "  ... $(wc -l <"$file") measurements"
+    done &
+    watcher=$!
+    vm_boot "$image" "$kernel" /share/measure "$@" >"$file" || status=$?
+    kill "$watcher"
+    wait "$watcher" 2>/dev/null || true
+    ((status == 0)) || tail -n 20 "$file" >&2
+    return "$status"
 }
