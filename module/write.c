@@ -23,6 +23,7 @@
 #include "connection.h"
 #include "file.h"
 #include "inode.h"
+#include "waits.h"
 
 /* 1 MiB and 64 KiB with pages of 4 KiB. */
 #define WRITE_ORDER 8u
@@ -100,16 +101,17 @@ static unsigned int append_order(const struct inode *inode, pgoff_t index)
 
 /*
  * Return: a new folio with @index in it, cached, locked, -EEXIST or -ENOMEM.
- * With @zeroed it is valid, otherwise it is not uptodate.
+ * With @zeroed it is valid, otherwise it is not uptodate. With @hard there is no
+ * other way: somebody may be killed for its memory.
  */
 static struct folio *add_folio(struct address_space *mapping, pgoff_t index,
-			       unsigned int order, bool zeroed)
+			       unsigned int order, bool zeroed, bool hard)
 {
 	gfp_t gfp = mapping_gfp_mask(mapping) | __GFP_WRITE;
 	struct folio *folio;
 	int err;
 
-	if (order)
+	if (!hard)
 		gfp |= __GFP_NORETRY | __GFP_NOWARN;
 	folio = filemap_alloc_folio(zeroed ? gfp | __GFP_ZERO : gfp, order, NULL);
 	if (!folio)
@@ -124,13 +126,36 @@ static struct folio *add_folio(struct address_space *mapping, pgoff_t index,
 	return folio;
 }
 
+/*
+ * The group that the memory is charged to may be full of what this server has
+ * not been given yet. Reclaim waits for writeback that it sees; of what is in
+ * flight here it sees references only, and would kill for lack of memory. So the
+ * writer waits for the server, as at the limit of dirty data.
+ *
+ * @delay: jiffies, longer from time to time, for trying costs a round of reclaim
+ * Return: 0 to try again, -ENOMEM if no answer would free anything, -EINTR.
+ */
+static int wait_for_room(struct address_space *mapping, long *delay)
+{
+	struct fusewb_conn *conn = fusewb_inode_conn(mapping->host);
+
+	filemap_flush(mapping);
+	if (!atomic64_read(&conn->counters.bytes_in_flight))
+		return -ENOMEM;
+	*delay = min(*delay * 2, HZ / 5L);
+	__set_current_state(FUSEWB_KILLABLE);
+	schedule_timeout(*delay);
+	return fatal_signal_pending(current) ? -EINTR : 0;
+}
+
 /* Return: the folio for a write of @len bytes at @pos, locked, or an error. */
 static struct folio *get_folio(struct address_space *mapping, loff_t pos, size_t len)
 {
 	pgoff_t index = pos >> PAGE_SHIFT;
-	bool zeroed = false;
+	bool zeroed = false, hard = false;
 	unsigned int order;
 	struct folio *folio;
+	long delay = 1;
 
 	folio = fusewb_lock_cached(mapping, index);
 	if (folio)
@@ -143,13 +168,21 @@ static struct folio *get_folio(struct address_space *mapping, loff_t pos, size_t
 		order = max(order, append);
 	}
 	for (;;) {
-		folio = add_folio(mapping, index, order, zeroed);
+		folio = add_folio(mapping, index, order, zeroed, hard);
 		if (!IS_ERR(folio))
 			return folio;
 		/* A smaller one has room where a larger would overlap others. */
 		if (order) {
 			order = order == 2 ? 0 : order - 1;
 			zeroed = zeroed && order;
+			continue;
+		}
+		if (PTR_ERR(folio) == -ENOMEM && !hard) {
+			int err = wait_for_room(mapping, &delay);
+
+			if (err == -EINTR)
+				return ERR_PTR(err);
+			hard = err;
 			continue;
 		}
 		if (PTR_ERR(folio) != -EEXIST)

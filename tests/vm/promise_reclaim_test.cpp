@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstring>
 #include <iostream>
+#include <memory>
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -140,4 +141,39 @@ PROMISE_TEST_WITHIN(PromiseReclaim, ASingleThreadedServerInALegacyGroupGoesOn,
         throw Skip("the contrast is the one of the unified group");
     check_server_in_need(client, MemoryGroup::Version::Legacy,
                          "server reclaims in the writer's group (v1)");
+}
+
+// Reclaim does not know that what is in flight will be free, and would kill for what is referenced.
+GUEST_TEST(Reclaim, AWriterWhoseGroupIsFullOfItsDataWaitsForTheServer) {
+    needs_fusewb();
+    MemoryGroup group(MemoryGroup::Version::Unified, 24 * mebibyte);
+    RawServer server({.max_write = mebibyte});
+    lift_dirty_limit(server.mount().path());
+    // What is open and was written to once takes no more answers until fsync.
+    Fd goes_on(server.mnt("goes-on"), O_RDWR | O_CREAT), ends(server.mnt("ends"), O_RDWR | O_CREAT);
+    for (int file : {goes_on.get(), ends.get()})
+        pwrite_all(file, "x", 0);
+    auto start = [&](int file) {
+        return std::make_unique<Task>("writer", [&, file] {
+            group.enter();
+            for (std::size_t i = 0; i < 48; i++)
+                pwrite_all(file, pattern(mebibyte, i), static_cast<off_t>(i * mebibyte));
+            return fsync(file) ? errno : 0;
+        });
+    };
+    server.pause();
+    auto writer = start(goes_on);
+    auto killed = start(ends);
+    EXPECT_FALSE(writer->ends_within(3s)) << "the group holds less than it wrote";
+    EXPECT_FALSE(killed->ended());
+    EXPECT_EQ(group.kills(), 0u);
+    EXPECT_TRUE(killed->kill_within(20s)) << killed->where();
+    server.resume();
+    EXPECT_TRUE(writer->ends_within(120s)) << writer->where();
+    EXPECT_EQ(writer->status(), 0);
+    EXPECT_EQ(group.kills(), 0u);
+    std::string expected;
+    for (std::size_t i = 0; i < 48; i++)
+        expected += pattern(mebibyte, i);
+    EXPECT_EQ(difference(expected, server.content("goes-on")), "");
 }
