@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Promise 2: reclaim never waits for a server, legacy control groups included.
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <iostream>
 #include <memory>
@@ -75,6 +78,13 @@ void check_reclaim(const Client &client, MemoryGroup::Version version, const cha
     EXPECT_EQ(difference(expected, pread_all(file, mebibyte, 62 * mebibyte)), "");
 }
 
+// For how long the writer below goes on: some seconds, or FUSEWB_TEST_HOURS.
+std::chrono::seconds writing_time() {
+    const char *hours = std::getenv("FUSEWB_TEST_HOURS");
+    auto asked = std::chrono::seconds(std::lround(hours ? std::atof(hours) * 3600 : 0));
+    return std::max(asked, std::chrono::seconds(6));
+}
+
 // Its only thread allocates in the group of the writer before it answers.
 void check_server_in_need(const Client &client, MemoryGroup::Version version,
                           const char *scenario) {
@@ -96,7 +106,7 @@ void check_server_in_need(const Client &client, MemoryGroup::Version version,
         Task writer("writer", [&] {
             Fd file(server.mnt("f"), O_RDWR | O_CREAT);
             std::string bytes = pattern(mebibyte, 1);
-            auto end = Clock::now() + 6s;
+            auto end = Clock::now() + writing_time();
             for (std::size_t i = 0; Clock::now() < end; i++)
                 pwrite_all(file, bytes, static_cast<off_t>(i % 64 * mebibyte));
             return fsync(file) ? errno : 0;
@@ -106,6 +116,8 @@ void check_server_in_need(const Client &client, MemoryGroup::Version version,
         do {
             last = answered;
             done = writer.ends_within(client.ours() ? 60s : 10s);
+            if (!done)
+                std::cout << answered << " WRITEs so far" << std::endl;
         } while (!done && answered != last);
         if (!done) {
             std::cout << writer.where() << where_is(getpid()) << std::endl;
@@ -123,7 +135,7 @@ PROMISE_TEST(PromiseReclaim, GoesOnInAUnifiedGroupAtItsLimit) {
 }
 
 PROMISE_TEST_WITHIN(PromiseReclaim, ASingleThreadedServerInNeedOfMemoryGoesOn,
-                    std::chrono::seconds(300)) {
+                    std::chrono::seconds(300) + writing_time()) {
     check_server_in_need(client, MemoryGroup::Version::Unified,
                          "server reclaims in the writer's group (v2)");
 }
@@ -136,7 +148,7 @@ PROMISE_TEST(PromiseReclaim, GoesOnInALegacyGroupAtItsLimit) {
 }
 
 PROMISE_TEST_WITHIN(PromiseReclaim, ASingleThreadedServerInALegacyGroupGoesOn,
-                    std::chrono::seconds(300)) {
+                    std::chrono::seconds(300) + writing_time()) {
     if (!client.ours())
         throw Skip("the contrast is the one of the unified group");
     check_server_in_need(client, MemoryGroup::Version::Legacy,
