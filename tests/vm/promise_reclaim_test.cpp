@@ -140,7 +140,7 @@ PROMISE_TEST_WITHIN(PromiseReclaim, ASingleThreadedServerInNeedOfMemoryGoesOn,
                          "server reclaims in the writer's group (v2)");
 }
 
-// These come last: the kernel does not give a controller back to the unified groups at once.
+// In a machine of their own: see MemoryGroup.
 PROMISE_TEST(PromiseReclaim, GoesOnInALegacyGroupAtItsLimit) {
     if (!client.ours())
         throw Skip("the contrast is the one of the unified group");
