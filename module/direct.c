@@ -22,6 +22,7 @@
 #include "inflight.h"
 #include "inode.h"
 #include "range.h"
+#include "reading.h"
 #include "request.h"
 
 /*
@@ -167,7 +168,7 @@ static bool drop_cached(struct address_space *mapping, loff_t pos, size_t len)
 
 	if (!mapping->nrpages)
 		return true;
-	if (fusewb_wait_unlocked(mapping, first, last)) {
+	if (fusewb_reading_wait_cached(mapping, first, last)) {
 		unmap_mapping_pages(mapping, first, last - first + 1, false);
 		invalidate_mapping_pages(mapping, first, last);
 		return false;

@@ -26,6 +26,7 @@
 #include "lock.h"
 #include "poll.h"
 #include "range.h"
+#include "readin.h"
 #include "request.h"
 
 u64 fusewb_owner_id(fl_owner_t owner)
@@ -295,7 +296,7 @@ static int fusewb_fsync(struct file *file, loff_t first, loff_t last, int datasy
 }
 
 static const struct vm_operations_struct vm_ops = {
-	.fault		= filemap_fault,
+	.fault		= fusewb_fault,
 	.map_pages	= filemap_map_pages,
 	.page_mkwrite	= fusewb_page_mkwrite,
 };
@@ -324,7 +325,7 @@ static ssize_t fusewb_splice_read(struct file *file, loff_t *pos,
 {
 	if (fusewb_file_handle(file)->open_flags & FOPEN_DIRECT_IO)
 		return copy_splice_read(file, pos, pipe, len, flags);
-	return filemap_splice_read(file, pos, pipe, len, flags);
+	return fusewb_splice_cached(file, pos, pipe, len, flags);
 }
 
 const struct file_operations fusewb_file_fops = {

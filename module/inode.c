@@ -17,6 +17,7 @@
 #include "file.h"
 #include "inflight.h"
 #include "inode.h"
+#include "reading.h"
 #include "request.h"
 #include "symlink.h"
 #include "xattr.h"
@@ -57,6 +58,7 @@ struct inode *fusewb_alloc_inode(struct super_block *sb)
 	init_waitqueue_head(&fi->dir_wait);
 	INIT_LIST_HEAD(&fi->write_handles);
 	fusewb_inflight_init(fi);
+	fusewb_reading_init(fi);
 	atomic_set(&fi->recalls, 0);
 	return &fi->inode;
 }

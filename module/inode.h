@@ -56,6 +56,11 @@ struct fusewb_inode {
 	wait_queue_head_t inflight_wait;
 	atomic_t recalls;		/* WRITEs whose bytes became dirty again */
 
+	/* what READs are under way for: reading.h */
+	spinlock_t reading_lock;	/* the next one */
+	struct rb_root_cached reading;
+	wait_queue_head_t reading_wait;
+
 	/* open handles that writeback may use: file.h */
 	struct list_head write_handles;	/* lock */
 	struct llist_node put_later;	/* handle.c */

@@ -12,6 +12,7 @@
 #include "inflight.h"
 #include "inode.h"
 #include "range.h"
+#include "reading.h"
 #include "request.h"
 
 void fusewb_range_done(struct fusewb_req *req)
@@ -58,21 +59,6 @@ int fusewb_range_call(struct fusewb_req *req, struct inode *inode, struct fusewb
 	return fusewb_req_call(req);
 }
 
-int fusewb_wait_unlocked(struct address_space *mapping, pgoff_t first, pgoff_t last)
-{
-	struct folio_batch batch;
-	unsigned int i;
-	int err = 0;
-
-	folio_batch_init(&batch);
-	while (!err && filemap_get_folios(mapping, &first, last, &batch)) {
-		for (i = 0; !err && i < folio_batch_count(&batch); i++)
-			err = folio_wait_locked_killable(batch.folios[i]) ? -EINTR : 0;
-		folio_batch_release(&batch);
-	}
-	return err;
-}
-
 int fusewb_drop_clean(struct inode *inode, loff_t first, loff_t last)
 {
 	struct address_space *mapping = inode->i_mapping;
@@ -81,7 +67,7 @@ int fusewb_drop_clean(struct inode *inode, loff_t first, loff_t last)
 
 	if (!mapping->nrpages)
 		return 0;
-	err = fusewb_wait_unlocked(mapping, start, end);
+	err = fusewb_reading_wait_cached(mapping, start, end);
 	if (err)
 		invalidate_mapping_pages(mapping, start, end);
 	else

@@ -28,14 +28,6 @@ int fusewb_range_call(struct fusewb_req *req, struct inode *inode, struct fusewb
 void fusewb_range_done(struct fusewb_req *req);
 
 /**
- * fusewb_wait_unlocked() - until nobody has locked what is cached there, in pages
- *
- * A kill ends the wait; dropping the folios afterwards has next to none left
- * where it could not. No folio lock is held. Return: 0 or -EINTR.
- */
-int fusewb_wait_unlocked(struct address_space *mapping, pgoff_t first, pgoff_t last);
-
-/**
  * fusewb_drop_clean() - what is cached of first..last is read again
  *
  * What is dirty stays. Folios that are being read now have what was before, and

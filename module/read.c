@@ -15,6 +15,8 @@
 #include "file.h"
 #include "inflight.h"
 #include "inode.h"
+#include "readin.h"
+#include "reading.h"
 #include "request.h"
 
 struct fusewb_req *fusewb_alloc_read(struct inode *inode, struct fusewb_handle *h,
@@ -83,8 +85,7 @@ static ssize_t fetch_part(struct inode *inode, struct fusewb_handle *h,
 	return ret;
 }
 
-int fusewb_fetch_folio(struct inode *inode, struct fusewb_handle *h,
-		       struct folio *folio)
+static int fetch(struct inode *inode, struct fusewb_handle *h, struct folio *folio)
 {
 	struct fusewb_conn *conn = fusewb_inode_conn(inode);
 	loff_t pos = folio_pos(folio);
@@ -123,6 +124,20 @@ uptodate:
 	return 0;
 }
 
+int fusewb_fetch_folio(struct inode *inode, struct fusewb_handle *h,
+		       struct folio *folio)
+{
+	struct fusewb_inode *fi = FUSEWB_I(inode);
+	u64 first = folio_pos(folio);
+	struct fusewb_range range;
+	int err;
+
+	fusewb_reading_add(fi, &range, first, first + folio_size(folio) - 1);
+	err = fetch(inode, h, folio);
+	fusewb_reading_remove(fi, &range);
+	return err;
+}
+
 int fusewb_read_folio(struct file *file, struct folio *folio)
 {
 	struct inode *inode = folio->mapping->host;
@@ -157,6 +172,7 @@ static void readahead_end(struct fusewb_req *req, int error)
 		left -= n;
 		folio_unlock(folio);
 	}
+	fusewb_reading_remove(FUSEWB_I(inode), &req->io.range);
 	if (req->io.handle)
 		fusewb_handle_put(req->io.handle);
 	fusewb_put_inode_later(inode);
@@ -165,6 +181,8 @@ static void readahead_end(struct fusewb_req *req, int error)
 static void submit_readahead(struct fusewb_req *req, loff_t pos)
 {
 	fusewb_set_read_range(req, pos);
+	fusewb_reading_add(FUSEWB_I(req->io.inode), &req->io.range, pos,
+			   pos + req->payload_len - 1);
 	fusewb_req_queue(req);
 }
 
@@ -254,5 +272,5 @@ ssize_t fusewb_read_iter(struct kiocb *iocb, struct iov_iter *to)
 		if (err)
 			return err;
 	}
-	return generic_file_read_iter(iocb, to);
+	return fusewb_read_cached(iocb, to);
 }

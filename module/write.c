@@ -23,6 +23,8 @@
 #include "connection.h"
 #include "file.h"
 #include "inode.h"
+#include "reading.h"
+#include "throttle.h"
 #include "waits.h"
 
 /* 1 MiB and 64 KiB with pages of 4 KiB. */
@@ -33,12 +35,14 @@ struct folio *fusewb_lock_cached(struct address_space *mapping, pgoff_t index)
 {
 	for (;;) {
 		struct folio *folio = filemap_get_folio(mapping, index);
+		int err;
 
 		if (IS_ERR_OR_NULL(folio))
 			return NULL;
-		if (folio_lock_killable(folio)) {
+		err = fusewb_reading_lock(FUSEWB_I(mapping->host), folio);
+		if (err) {
 			folio_put(folio);
-			return ERR_PTR(-EINTR);
+			return ERR_PTR(err);
 		}
 		if (folio->mapping == mapping && folio_contains(folio, index))
 			return folio;
@@ -143,9 +147,7 @@ static int wait_for_room(struct address_space *mapping, long *delay)
 	if (!atomic64_read(&conn->counters.bytes_in_flight))
 		return -ENOMEM;
 	*delay = min(*delay * 2, HZ / 5L);
-	__set_current_state(FUSEWB_KILLABLE);
-	schedule_timeout(*delay);
-	return fatal_signal_pending(current) ? -EINTR : 0;
+	return fusewb_pause(*delay);
 }
 
 /* Return: the folio for a write of @len bytes at @pos, locked, or an error. */
@@ -315,11 +317,11 @@ static ssize_t write_cached(struct kiocb *iocb, struct iov_iter *from)
 		}
 		iocb->ki_pos += ret;
 		written += ret;
-		balance_dirty_pages_ratelimited(file->f_mapping);
-		ret = fusewb_bound_wait(inode);
+		cond_resched();
+		/* What was written stays written. */
+		ret = fusewb_throttle(file->f_mapping) ?: fusewb_bound_wait(inode);
 		if (ret)
 			break;
-		cond_resched();
 	}
 	return written ?: ret;
 }

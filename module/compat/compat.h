@@ -15,6 +15,7 @@
 #include "genetlink.h"
 #include "hrtimer.h"
 #include "migrate.h"
+#include "mm.h"
 #include "splice.h"
 #include "pagemap.h"
 #include "posix_acl.h"

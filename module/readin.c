@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Reading in what somebody waits for.
+ *
+ * The kernel's core can read in, but it waits for a folio so that suspend fails
+ * while the server does not answer. So it is only let at what is valid, and the
+ * rest is asked for and waited for here: killable, freezable, and for a fault
+ * without the lock of the mappings, as far as the fault can be taken once more.
+ */
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/pipe_fs_i.h>
+#include <linux/splice.h>
+#include <linux/uio.h>
+
+#include "compat/compat.h"
+#include "connection.h"
+#include "file.h"
+#include "inode.h"
+#include "readin.h"
+#include "reading.h"
+
+/* A mapping that misses so much more often than it hits is read at random. */
+#define MANY_MISSES 100
+
+static bool behind_end(struct inode *inode, pgoff_t index)
+{
+	return index >= DIV_ROUND_UP_ULL(i_size_read(inode), PAGE_SIZE);
+}
+
+/* Pages that somebody is going to need. */
+struct want {
+	struct file *file;
+	pgoff_t index;			/* this one now */
+	unsigned long nr;		/* and that many from it on soon */
+	bool mapped;			/* by a mapping of: */
+	unsigned long vm_flags;
+};
+
+/* Around a page that a mapping needs: what is next to it may be next. */
+static void ahead_of_fault(const struct want *want)
+{
+	struct address_space *mapping = want->file->f_mapping;
+	struct file_ra_state *ra = &want->file->f_ra;
+	DEFINE_READAHEAD(rac, want->file, ra, mapping, want->index);
+	unsigned long end = DIV_ROUND_UP_ULL(i_size_read(mapping->host), PAGE_SIZE);
+	unsigned long nr = ra->ra_pages;
+	unsigned int misses = READ_ONCE(ra->mmap_miss);
+
+	if (want->vm_flags & VM_RAND_READ || !nr || want->index >= end)
+		return;
+	if (want->vm_flags & VM_SEQ_READ) {
+		page_cache_sync_ra(&rac, nr);
+		return;
+	}
+	/* Hits are counted off by the core. */
+	if (misses < 10 * MANY_MISSES)
+		WRITE_ONCE(ra->mmap_miss, ++misses);
+	if (misses > MANY_MISSES)
+		return;
+	rac._index = want->index - min(want->index, nr / 2);
+	nr = min(nr, end - rac._index);
+	ra->start = rac._index;
+	ra->size = nr;
+	ra->async_size = nr / 4;
+	page_cache_ra_unbounded(&rac, nr, nr / 4);
+}
+
+static void read_ahead(const struct want *want)
+{
+	DEFINE_READAHEAD(rac, want->file, &want->file->f_ra, want->file->f_mapping, want->index);
+
+	if (want->mapped)
+		ahead_of_fault(want);
+	else
+		page_cache_sync_ra(&rac, want->nr);
+}
+
+/* The folio is where a reader of the file is to be some steps ahead. */
+static void read_on(const struct want *want, struct folio *folio)
+{
+	DEFINE_READAHEAD(rac, want->file, &want->file->f_ra, want->file->f_mapping, want->index);
+
+	page_cache_async_ra(&rac, folio, want->nr);
+}
+
+/* Return: a folio of one page, new in the cache and locked, or an error. */
+static struct folio *add_page(struct address_space *mapping, pgoff_t index)
+{
+	struct folio *folio = filemap_alloc_folio(mapping_gfp_mask(mapping), 0, NULL);
+	int err;
+
+	if (!folio)
+		return ERR_PTR(-ENOMEM);
+	err = filemap_add_folio(mapping, folio, index,
+				mapping_gfp_constraint(mapping, GFP_KERNEL));
+	if (!err)
+		return folio;
+	folio_put(folio);
+	return ERR_PTR(err);
+}
+
+/* A locked folio, which was cached when it was found. */
+static int fetch_if_needed(const struct want *want, struct folio *folio)
+{
+	struct address_space *mapping = want->file->f_mapping;
+
+	if (folio->mapping != mapping || folio_test_uptodate(folio))
+		return 0;
+	return fusewb_fetch_folio(mapping->host, fusewb_file_handle(want->file), folio);
+}
+
+/*
+ * Until the page is cached and valid, though it may be reclaimed again by then.
+ * Return: 0, -EINTR, -ENOMEM, an error of the server.
+ */
+static int read_in(const struct want *want)
+{
+	struct address_space *mapping = want->file->f_mapping;
+	struct fusewb_inode *fi = FUSEWB_I(mapping->host);
+	bool asked = false;
+	int err;
+
+	for (;;) {
+		struct folio *folio = filemap_get_folio(mapping, want->index);
+
+		if (IS_ERR_OR_NULL(folio) && !asked) {
+			read_ahead(want);
+			asked = true;
+			continue;
+		}
+		if (IS_ERR_OR_NULL(folio)) {
+			folio = add_page(mapping, want->index);
+			if (PTR_ERR_OR_ZERO(folio) == -EEXIST)
+				continue;
+			if (IS_ERR(folio))
+				return PTR_ERR(folio);
+		} else {
+			if (folio_test_readahead(folio) && !want->mapped)
+				read_on(want, folio);
+			if (folio_test_uptodate(folio)) {
+				folio_put(folio);
+				return 0;
+			}
+			err = fusewb_reading_lock(fi, folio);
+			if (err) {
+				folio_put(folio);
+				return err;
+			}
+		}
+		err = fetch_if_needed(want, folio);
+		folio_unlock(folio);
+		folio_put(folio);
+		/* It may have been truncated just before it was locked. */
+		if (err || behind_end(mapping->host, want->index))
+			return err;
+	}
+}
+
+ssize_t fusewb_read_cached(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct want want = { .file = iocb->ki_filp };
+	struct inode *inode = file_inode(want.file);
+	ssize_t done = 0, ret;
+
+	/* Nobody asks us not to wait: FMODE_NOWAIT is not set. */
+	iocb->ki_flags |= IOCB_NOIO;
+	for (;;) {
+		ret = generic_file_read_iter(iocb, to);
+		if (ret > 0)
+			done += ret;
+		if ((ret < 0 && ret != -EAGAIN) || !iov_iter_count(to) ||
+		    iocb->ki_pos >= i_size_read(inode))
+			break;
+		want.index = iocb->ki_pos >> PAGE_SHIFT;
+		want.nr = DIV_ROUND_UP(iocb->ki_pos + iov_iter_count(to), PAGE_SIZE) - want.index;
+		ret = read_in(&want);
+		if (ret)
+			break;
+	}
+	iocb->ki_flags &= ~IOCB_NOIO;
+	return done ?: ret;
+}
+
+ssize_t fusewb_splice_cached(struct file *file, loff_t *pos, struct pipe_inode_info *pipe,
+			     size_t len, unsigned int flags)
+{
+	struct inode *inode = file_inode(file);
+	loff_t end = min_t(loff_t, *pos + min_t(size_t, len, pipe->max_usage * PAGE_SIZE),
+			   i_size_read(inode));
+	struct want want = { .file = file };
+	loff_t at;
+	int err;
+
+	for (at = *pos; at < end; at = round_down(at, PAGE_SIZE) + PAGE_SIZE) {
+		want.index = at >> PAGE_SHIFT;
+		want.nr = DIV_ROUND_UP_ULL(end, PAGE_SIZE) - want.index;
+		err = read_in(&want);
+		if (err && at == *pos)
+			return err;
+		if (err) {
+			len = at - *pos;
+			break;
+		}
+	}
+	return filemap_splice_read(file, pos, pipe, len, flags);
+}
+
+static bool is_valid(struct address_space *mapping, pgoff_t index)
+{
+	struct folio *folio = filemap_get_folio(mapping, index);
+	bool ret;
+
+	if (IS_ERR_OR_NULL(folio))
+		return false;
+	ret = folio_test_uptodate(folio);
+	folio_put(folio);
+	return ret;
+}
+
+/* The fault's lock is given up, if that may be done. */
+static vm_fault_t read_in_unlocked(struct vm_fault *vmf, struct want *want)
+{
+	get_file(want->file);
+	release_fault_lock(vmf);
+	/* An error comes again, when the fault does. */
+	read_in(want);
+	fput(want->file);
+	return VM_FAULT_MAJOR | VM_FAULT_RETRY;
+}
+
+vm_fault_t fusewb_fault(struct vm_fault *vmf)
+{
+	struct file *file = vmf->vma->vm_file;
+	struct want want = {
+		.file = file,
+		.index = vmf->pgoff,
+		.nr = 1,
+		.mapped = true,
+		.vm_flags = vmf->vma->vm_flags,
+	};
+	int err;
+
+	if (is_valid(file->f_mapping, vmf->pgoff) || behind_end(file_inode(file), vmf->pgoff) ||
+	    vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
+		return filemap_fault(vmf);
+	count_vm_event(PGMAJFAULT);
+	if (fault_flag_allow_retry_first(vmf->flags))
+		return read_in_unlocked(vmf, &want);
+
+	err = read_in(&want);
+	if (!err)
+		return filemap_fault(vmf);
+	/* Signals are looked for only if the fault shall be taken once more. */
+	if (err == -EINTR && vmf->flags & FAULT_FLAG_KILLABLE) {
+		release_fault_lock(vmf);
+		return VM_FAULT_RETRY;
+	}
+	return err == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
+}

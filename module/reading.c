@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Ranges that are being read in.
+ *
+ * A folio is locked while the server is asked for it. Who needs it waits in the
+ * kernel's core for that lock, and there neither the freezer nor, in places, a
+ * signal finds him. So each inode knows what it has asked for, and who needs a
+ * folio that is not uptodate waits here before he looks at its lock.
+ *
+ * fi->reading_lock is the innermost of all locks.
+ */
+#include <linux/fs.h>
+#include <linux/interval_tree_generic.h>
+#include <linux/pagemap.h>
+#include <linux/sched/signal.h>
+#include <linux/wait.h>
+
+#include "compat/compat.h"
+#include "inflight.h"
+#include "inode.h"
+#include "reading.h"
+#include "waits.h"
+
+#define FIRST(range) ((range)->first)
+#define LAST(range) ((range)->last)
+
+INTERVAL_TREE_DEFINE(struct fusewb_range, rb, u64, subtree_last, FIRST, LAST,
+		     static inline, range_tree)
+
+void fusewb_reading_init(struct fusewb_inode *fi)
+{
+	spin_lock_init(&fi->reading_lock);
+	fi->reading = RB_ROOT_CACHED;
+	init_waitqueue_head(&fi->reading_wait);
+}
+
+void fusewb_reading_add(struct fusewb_inode *fi, struct fusewb_range *range,
+			u64 first, u64 last)
+{
+	range->first = first;
+	range->last = last;
+	spin_lock(&fi->reading_lock);
+	range_tree_insert(range, &fi->reading);
+	spin_unlock(&fi->reading_lock);
+}
+
+void fusewb_reading_remove(struct fusewb_inode *fi, struct fusewb_range *range)
+{
+	spin_lock(&fi->reading_lock);
+	range_tree_remove(range, &fi->reading);
+	spin_unlock(&fi->reading_lock);
+	/* The lock orders this after a waiter's look at the tree. */
+	if (waitqueue_active(&fi->reading_wait))
+		wake_up_all(&fi->reading_wait);
+}
+
+static bool reading(struct fusewb_inode *fi, u64 first, u64 last)
+{
+	bool ret;
+
+	spin_lock(&fi->reading_lock);
+	ret = range_tree_iter_first(&fi->reading, first, last);
+	spin_unlock(&fi->reading_lock);
+	return ret;
+}
+
+int fusewb_reading_wait(struct fusewb_inode *fi, u64 first, u64 last)
+{
+	if (wait_event_state(fi->reading_wait, !reading(fi, first, last), FUSEWB_KILLABLE))
+		return -EINTR;
+	return 0;
+}
+
+static int wait_folio(struct fusewb_inode *fi, struct folio *folio)
+{
+	u64 first = folio_pos(folio);
+
+	return fusewb_reading_wait(fi, first, first + folio_size(folio) - 1);
+}
+
+int fusewb_reading_wait_cached(struct address_space *mapping, pgoff_t first, pgoff_t last)
+{
+	struct fusewb_inode *fi = FUSEWB_I(mapping->host);
+	struct folio_batch batch;
+	unsigned int i;
+	int err = 0;
+
+	folio_batch_init(&batch);
+	while (!err && filemap_get_folios(mapping, &first, last, &batch)) {
+		for (i = 0; !err && i < folio_batch_count(&batch); i++)
+			if (!folio_test_uptodate(batch.folios[i]))
+				err = wait_folio(fi, batch.folios[i]);
+		folio_batch_release(&batch);
+	}
+	return err;
+}
+
+int fusewb_reading_lock(struct fusewb_inode *fi, struct folio *folio)
+{
+	int err;
+
+	for (;;) {
+		if (folio_trylock(folio))
+			return 0;
+		/* Nobody who has the lock of a valid one waits for a server. */
+		if (folio_test_uptodate(folio))
+			return folio_lock_killable(folio) ? -EINTR : 0;
+		err = wait_folio(fi, folio);
+		if (err)
+			return err;
+		if (folio_trylock(folio))
+			return 0;
+		/* Its READ is about to be sent, or its owner to unlock it. */
+		err = fusewb_pause(1);
+		if (err)
+			return err;
+	}
+}
