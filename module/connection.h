@@ -65,6 +65,7 @@ struct fusewb_queue {
 	unsigned int active_background;	/* handed over, no answer */
 	unsigned int max_background;
 	u64 next_unique;
+	u64 last_serial;
 	bool closing;			/* deliver what is queued, then ENODEV */
 	bool aborted;
 	wait_queue_head_t wait;		/* readers of the device */

@@ -2,12 +2,16 @@
 /*
  * Deadlines.
  *
- * Every request has a timer of its own from the moment it was made to its end,
- * so that it is late by the timer's resolution and not by a scan's. The policy
- * of the connection says for each class of operations how long the server may
- * take, and what happens then. Both can change while the request runs: the
- * deadline always counts from the making of the request, and the timer is
- * moved.
+ * A request that has one has a timer of its own until its end, so that it is late
+ * by the timer's resolution and not by a scan's. The policy of the connection
+ * says for each class of operations how long the server may take, and what
+ * happens then. Both can change while the request runs: the deadline always
+ * counts from the making of the request, and the timer is moved.
+ *
+ * A request without a deadline is not known here and costs nothing. Whether it
+ * has one is asked each time it is put on a list, of the queue or of a device,
+ * under that list's lock; so a change of the policy finds it there, or it finds
+ * the change. Lock order: the list's lock, then deadlines.lock.
  *
  * The timer's callback runs in softirq, where the locks of queue and device
  * cannot be had. So it only puts the request on a list for a work item, which
@@ -121,14 +125,15 @@ void fusewb_deadline_init(struct fusewb_req *req)
 	hrtimer_setup(&req->deadline, expired, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_SOFT);
 }
 
-void fusewb_deadline_start(struct fusewb_req *req)
+void fusewb_deadline_watch(struct fusewb_req *req)
 {
 	struct fusewb_deadlines *deadlines = &req->conn->deadlines;
 	u32 ms;
 
-	req->queued_at = ktime_get();
+	if (req->watched || !fusewb_deadline_ms(req))
+		return;
+	req->watched = true;
 	spin_lock_bh(&deadlines->lock);
-	req->serial = ++deadlines->last_serial;
 	list_add_tail(&req->unanswered, &deadlines->requests);
 	/* Under the lock, or a change of the policy might pass by unseen. */
 	ms = fusewb_deadline_ms(req);
@@ -152,6 +157,8 @@ void fusewb_deadline_stop(struct fusewb_req *req)
 	struct fusewb_deadlines *deadlines = &req->conn->deadlines;
 	bool late, failing;
 
+	if (!req->watched)
+		return;
 	spin_lock_bh(&deadlines->lock);
 	list_del_init(&req->unanswered);
 	late = !list_empty(&req->late);
@@ -292,6 +299,11 @@ void fusewb_deadlines_init(struct fusewb_deadlines *deadlines)
 	init_waitqueue_head(&deadlines->wait);
 }
 
+static void watch(struct fusewb_req *req, void *arg)
+{
+	fusewb_deadline_watch(req);
+}
+
 void fusewb_deadlines_changed(struct fusewb_conn *conn, const struct fusewb_policy *old)
 {
 	struct fusewb_deadlines *deadlines = &conn->deadlines;
@@ -313,32 +325,8 @@ void fusewb_deadlines_changed(struct fusewb_conn *conn, const struct fusewb_poli
 			hrtimer_try_to_cancel(&req->deadline);
 	}
 	spin_unlock_bh(&deadlines->lock);
-}
-
-struct fusewb_req *fusewb_deadlines_next(struct fusewb_conn *conn, u64 serial, u64 min_age,
-					 struct fusewb_req *last)
-{
-	struct fusewb_deadlines *deadlines = &conn->deadlines;
-	ktime_t now = ktime_get();
-	struct fusewb_req *req, *found = NULL;
-
-	spin_lock_bh(&deadlines->lock);
-	/* From where the last one is, unless it has ended. */
-	if (last && !list_empty(&last->unanswered))
-		req = last;
-	else
-		req = list_entry(&deadlines->requests, struct fusewb_req, unanswered);
-	list_for_each_entry_continue(req, &deadlines->requests, unanswered) {
-		if (req->serial >= serial &&
-		    ktime_us_delta(now, req->queued_at) >= (s64)min_age) {
-			found = fusewb_req_get(req);
-			break;
-		}
-	}
-	spin_unlock_bh(&deadlines->lock);
-	if (last)
-		fusewb_req_put(last);
-	return found;
+	/* The others, which had none so far. */
+	fusewb_queue_each(conn, watch, NULL);
 }
 
 int fusewb_deadlines_start(void)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Requests without an answer, and their deadlines: deadline.c. */
+/* The deadlines of requests: deadline.c. */
 #ifndef FUSEWB_DEADLINE_H
 #define FUSEWB_DEADLINE_H
 
@@ -17,10 +17,7 @@ struct fusewb_req;
 /* The part of a connection. */
 struct fusewb_deadlines {
 	spinlock_t lock;		/* all below; taken in softirq */
-	struct list_head requests;	/* without an answer, in ascending
-					 * order of serial
-					 */
-	u64 last_serial;
+	struct list_head requests;	/* that have or had one */
 	struct list_head late;		/* for @work; a reference each */
 	struct work_struct work;
 	struct fusewb_req *failing;	/* its end waits for @failed_by */
@@ -33,13 +30,16 @@ void fusewb_deadlines_init(struct fusewb_deadlines *deadlines);
 /** fusewb_deadline_init() - the timer of a new request, not running. */
 void fusewb_deadline_init(struct fusewb_req *req);
 
-/** fusewb_deadline_start() - the request is about to be queued; the policy in
- * force decides whether and when its timer runs.
+/**
+ * fusewb_deadline_watch() - the request is put on a list of queue or device
+ *
+ * With the lock of that list. The policy in force decides whether and when its
+ * timer runs.
  */
-void fusewb_deadline_start(struct fusewb_req *req);
+void fusewb_deadline_watch(struct fusewb_req *req);
 
 /**
- * fusewb_deadline_stop() - the request ended
+ * fusewb_deadline_stop() - the request ended, and is on no list any more
  *
  * Nothing of this file works on it any more when this returns; process
  * context, may sleep for as long as that takes, which does not depend on a
@@ -59,17 +59,6 @@ void fusewb_deadlines_changed(struct fusewb_conn *conn, const struct fusewb_poli
 u32 fusewb_deadline_ms(const struct fusewb_req *req);
 
 enum fusewb_class fusewb_class_of(u32 opcode);
-
-/**
- * fusewb_deadlines_next() - the next request without an answer, for a dump
- * @serial: the least serial that is wanted
- * @min_age: microseconds
- * @last: the request found before, whose reference is dropped, or NULL
- *
- * Return: a new reference; NULL: there are no more.
- */
-struct fusewb_req *fusewb_deadlines_next(struct fusewb_conn *conn, u64 serial, u64 min_age,
-					 struct fusewb_req *last);
 
 int fusewb_deadlines_start(void);
 void fusewb_deadlines_end(void);

@@ -28,6 +28,7 @@
 #include "compat/compat.h"
 #include "answer.h"
 #include "connection.h"
+#include "deadline.h"
 #include "device.h"
 #include "latency.h"
 #include "notify.h"
@@ -132,6 +133,7 @@ void fusewb_dev_hand_over(struct fusewb_dev *dev, struct fusewb_req *req)
 	if (!aborted) {
 		WRITE_ONCE(req->state, FUSEWB_REQ_SENT);
 		list_add_tail(&req->link, bucket(dev, req->in.unique));
+		fusewb_deadline_watch(req);
 	}
 	spin_unlock(&dev->lock);
 
@@ -315,6 +317,7 @@ static bool put_back(struct fusewb_dev *dev, struct fusewb_req *req)
 	if (ok) {
 		WRITE_ONCE(req->state, FUSEWB_REQ_SENT);
 		list_add_tail(&req->link, bucket(dev, req->in.unique));
+		fusewb_deadline_watch(req);
 	}
 	spin_unlock(&dev->lock);
 	return ok;

@@ -6,6 +6,7 @@
 #include "deadline.h"
 #include "netlink.h"
 #include "netlink_parts.h"
+#include "queue.h"
 #include "request.h"
 
 const struct nla_policy fusewb_nl_request_policy[FUSEWB_A_REQUEST_AGE_USEC + 1] = {
@@ -109,30 +110,79 @@ int fusewb_nl_request_start(struct netlink_callback *cb)
 	return 0;
 }
 
+/**
+ * struct batch - requests without an answer
+ * @position: from there on
+ * @now: ages are as of it
+ * @reqs: with a reference each, in ascending order of serial, none left out
+ * @nr: how many; fewer than there is room for: these are all
+ */
+struct batch {
+	const struct request_position *position;
+	ktime_t now;
+	struct fusewb_req *reqs[32];
+	unsigned int nr;
+};
+
+static void note(struct fusewb_req *req, void *arg)
+{
+	struct batch *batch = arg;
+	unsigned int at = batch->nr;
+
+	if (req->serial < batch->position->serial ||
+	    ktime_us_delta(batch->now, req->queued_at) < (s64)batch->position->min_age)
+		return;
+	/* Most lists are in order, so this is short. */
+	while (at && batch->reqs[at - 1]->serial > req->serial)
+		at--;
+	if (at == ARRAY_SIZE(batch->reqs))
+		return;
+	if (batch->nr == ARRAY_SIZE(batch->reqs))
+		fusewb_req_put(batch->reqs[--batch->nr]);
+	memmove(&batch->reqs[at + 1], &batch->reqs[at], (batch->nr - at) * sizeof(batch->reqs[0]));
+	batch->reqs[at] = fusewb_req_get(req);
+	batch->nr++;
+}
+
+static int dump_request(struct sk_buff *skb, struct netlink_callback *cb, struct fusewb_req *req)
+{
+	int state = state_of(req);
+	void *msg;
+
+	if (state < 0)
+		return 0;
+	msg = genlmsg_put(skb, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq, &fusewb_family,
+			  NLM_F_MULTI, FUSEWB_CMD_REQUEST_GET);
+	if (!msg)
+		return -EMSGSIZE;
+	if (put_request(skb, req, state, task_active_pid_ns(current))) {
+		genlmsg_cancel(skb, msg);
+		return -EMSGSIZE;
+	}
+	genlmsg_end(skb, msg);
+	return 0;
+}
+
 /* Return: 0 when all are told, -EMSGSIZE if the message is full. */
 static int dump_conn(struct sk_buff *skb, struct netlink_callback *cb,
 		     struct fusewb_conn *conn, struct request_position *position)
 {
-	struct fusewb_req *req = NULL;
-	int state;
-	void *msg;
+	struct batch batch = { .position = position, .now = ktime_get() };
+	unsigned int i;
+	int err = 0;
 
-	while ((req = fusewb_deadlines_next(conn, position->serial, position->min_age, req))) {
-		state = state_of(req);
-		if (state >= 0) {
-			msg = genlmsg_put(skb, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq,
-					  &fusewb_family, NLM_F_MULTI, FUSEWB_CMD_REQUEST_GET);
-			if (!msg || put_request(skb, req, state, task_active_pid_ns(current))) {
-				if (msg)
-					genlmsg_cancel(skb, msg);
-				fusewb_req_put(req);
-				return -EMSGSIZE;
-			}
-			genlmsg_end(skb, msg);
+	do {
+		batch.nr = 0;
+		fusewb_queue_each(conn, note, &batch);
+		for (i = 0; i < batch.nr; i++) {
+			if (!err)
+				err = dump_request(skb, cb, batch.reqs[i]);
+			if (!err)
+				position->serial = batch.reqs[i]->serial + 1;
+			fusewb_req_put(batch.reqs[i]);
 		}
-		position->serial = req->serial + 1;
-	}
-	return 0;
+	} while (!err && batch.nr == ARRAY_SIZE(batch.reqs));
+	return err;
 }
 
 int fusewb_nl_request_dump(struct sk_buff *skb, struct netlink_callback *cb)

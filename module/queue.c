@@ -19,6 +19,7 @@
 
 #include "compat/compat.h"
 #include "connection.h"
+#include "deadline.h"
 #include "device.h"
 #include "queue.h"
 #include "request.h"
@@ -86,8 +87,10 @@ int fusewb_queue_add(struct fusewb_conn *conn, struct fusewb_req *req)
 		q->next_unique += 2;
 		req->in.unique = q->next_unique;
 	}
+	req->serial = ++q->last_serial;
 	WRITE_ONCE(req->state, FUSEWB_REQ_QUEUED);
 	list_add_tail(&req->link, req->background ? &q->background : &q->pending);
+	fusewb_deadline_watch(req);
 	trace_fusewb_queue(req);
 	spin_unlock(&q->lock);
 	wake_reader(q);
@@ -161,6 +164,7 @@ bool fusewb_queue_requeue(struct fusewb_req *req)
 			q->active_background--;
 		WRITE_ONCE(req->state, FUSEWB_REQ_QUEUED);
 		list_add(&req->link, req->background ? &q->background : &q->pending);
+		fusewb_deadline_watch(req);
 	}
 	spin_unlock(&q->lock);
 	if (ok)
@@ -183,6 +187,7 @@ bool fusewb_queue_later(struct fusewb_req *req, unsigned long delay)
 		req->due = jiffies + delay;
 		WRITE_ONCE(req->state, FUSEWB_REQ_QUEUED);
 		list_add_tail(&req->link, &q->later);
+		fusewb_deadline_watch(req);
 		trace_fusewb_queue(req);
 		if (!delayed_work_pending(&q->later_work) ||
 		    time_before(req->due, q->later_work.timer.expires))
@@ -235,6 +240,35 @@ void fusewb_queue_resend(struct fusewb_conn *conn)
 	spin_unlock(&q->lock);
 	wake_up_all(&q->wait);
 	kill_fasync(&q->fasync, SIGIO, POLL_IN);
+}
+
+static void each_of(struct list_head *list, void (*fn)(struct fusewb_req *req, void *arg),
+		    void *arg)
+{
+	struct fusewb_req *req;
+
+	list_for_each_entry(req, list, link)
+		fn(req, arg);
+}
+
+void fusewb_queue_each(struct fusewb_conn *conn,
+		       void (*fn)(struct fusewb_req *req, void *arg), void *arg)
+{
+	struct fusewb_queue *q = &conn->queue;
+	struct fusewb_dev *dev;
+	unsigned int i;
+
+	spin_lock(&q->lock);
+	each_of(&q->pending, fn, arg);
+	each_of(&q->background, fn, arg);
+	each_of(&q->later, fn, arg);
+	list_for_each_entry(dev, &conn->devs, node) {
+		spin_lock(&dev->lock);
+		for (i = 0; i < FUSEWB_PROCESSING_BUCKETS; i++)
+			each_of(&dev->processing[i], fn, arg);
+		spin_unlock(&dev->lock);
+	}
+	spin_unlock(&q->lock);
 }
 
 static struct list_head *next_list(struct fusewb_queue *q)

@@ -31,6 +31,15 @@ int fusewb_queue_add(struct fusewb_conn *conn, struct fusewb_req *req);
 bool fusewb_queue_later(struct fusewb_req *req, unsigned long delay);
 
 /**
+ * fusewb_queue_each() - every request that waits to be read or to be answered
+ *
+ * In no order, and without those that a server's thread copies just now. Calls
+ * @fn under spinlocks, with the queue's reference on the request.
+ */
+void fusewb_queue_each(struct fusewb_conn *conn,
+		       void (*fn)(struct fusewb_req *req, void *arg), void *arg);
+
+/**
  * fusewb_queue_resend() - what was sent and not answered is to be read again
  *
  * In the order in which it was queued first, before all else, with

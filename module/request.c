@@ -336,12 +336,10 @@ static int submit(struct fusewb_req *req)
 		      (req->payload_in ? req->payload_len : 0);
 	atomic64_inc(&counters->requests);
 	atomic64_inc(&counters->waiting);
-	fusewb_deadline_start(req);
+	req->queued_at = ktime_get();
 	err = fusewb_queue_add(req->conn, req);
-	if (err) {
-		fusewb_deadline_stop(req);
+	if (err)
 		atomic64_dec(&counters->waiting);
-	}
 	return err;
 }
 

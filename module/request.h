@@ -155,10 +155,13 @@ struct fusewb_req {
 
 	wait_queue_head_t wait;
 
-	/* deadline.c; the next three by conn->deadlines.lock */
+	u64 serial;			/* in the order of queueing */
+	bool watched;			/* deadline.c knows it; by the lock of
+					 * the list that the request is on
+					 */
+	/* deadline.c; the next two by conn->deadlines.lock */
 	struct list_head unanswered;
 	struct list_head late;
-	u64 serial;
 	struct hrtimer deadline;
 	ktime_t queued_at;		/* when it was made, rather */
 
