@@ -15,6 +15,7 @@
 #include "support/files.h"
 #include "support/promise.h"
 #include "support/raw_server.h"
+#include "support/spliced.h"
 #include "support/task.h"
 
 using namespace fusewb::test;
@@ -113,34 +114,6 @@ const Mover movers[] = {
                 !access("/sys/devices/system/memory/block_size_bytes", R_OK);
      },
      offline_memory},
-};
-
-// Takes the next request out of the device by splice(2) and leaves it in the pipe.
-struct Spliced {
-    explicit Spliced(const RawServer &server) {
-        check(pipe(ends), "pipe");
-        check(fcntl(ends[1], F_SETPIPE_SZ, 1 << 20), "F_SETPIPE_SZ");
-        EXPECT_TRUE(wait_until(10s, [&] {
-            length = splice(server.device(), nullptr, ends[1], nullptr, (1 << 20) - page, 0);
-            return length > 0;
-        })) << std::strerror(errno);
-    }
-    ~Spliced() {
-        close(ends[0]);
-        close(ends[1]);
-    }
-    Request take() const {
-        Request request{};
-        std::string bytes(static_cast<std::size_t>(std::max<ssize_t>(length, 0)), '\0');
-        for (std::size_t at = 0; at < bytes.size();)
-            at += static_cast<std::size_t>(
-                check(read(ends[0], bytes.data() + at, bytes.size() - at), "read of the pipe"));
-        std::memcpy(&request.header, bytes.data(), sizeof(request.header));
-        request.body = bytes.substr(sizeof(request.header));
-        return request;
-    }
-    int ends[2];
-    ssize_t length = 0;
 };
 
 enum class Where { Queued, Sent, Spliced };
