@@ -15,10 +15,16 @@
  * together may keep a sixteenth part of the memory: that is less than what the mm
  * lets be dirty before it makes the writers of other file systems sleep
  * (vm.dirty_background_ratio and more), so servers that hang do not.
+ *
+ * Folios of requests that the server was not given yet cannot be reclaimed, and
+ * reclaim does not wait for them. They are charged to the writer's memory group,
+ * where others, its server among them, need room: such a writer waits for its
+ * server as soon as an eighth of what its group may have is out.
  */
 #include <linux/backing-dev.h>
 #include <linux/bitops.h>
 #include <linux/fs.h>
+#include <linux/memcontrol.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/sizes.h>
@@ -88,23 +94,52 @@ static bool room(struct fusewb_conn *conn)
 	       READ_ONCE(conn->policy.strict_limit);
 }
 
+/* Of the groups that this task is in, the smallest decides. */
+static unsigned long group_bound(void)
+{
+	unsigned long least = ULONG_MAX;
+#ifdef CONFIG_MEMCG
+	struct mem_cgroup *memcg;
+
+	if (mem_cgroup_disabled())
+		return least;
+	rcu_read_lock();
+	for (memcg = mem_cgroup_from_task(current); memcg; memcg = parent_mem_cgroup(memcg))
+		least = min3(least, READ_ONCE(memcg->memory.max), READ_ONCE(memcg->memory.high));
+	rcu_read_unlock();
+#endif
+	return least / 8;
+}
+
+static bool fits(struct fusewb_conn *conn, unsigned long group)
+{
+	return room(conn) &&
+	       (dirty(conn) + in_flight(conn) <= group || fusewb_conn_aborted(conn));
+}
+
 int fusewb_bound_wait(struct inode *inode)
 {
 	struct fusewb_conn *conn = fusewb_inode_conn(inode);
+	unsigned long answered_at = READ_ONCE(conn->answered_at);
+	unsigned long group;
 	long left;
 
 	if (READ_ONCE(conn->policy.strict_limit))
 		return 0;
 	if (dirty(conn) >= gathered() && in_flight(conn) < gathered())
 		filemap_flush(inode->i_mapping);
-	while (!room(conn)) {
+	group = group_bound();
+	while (!fits(conn, group)) {
 		/* Of this file nothing may be dirty. */
 		try_to_writeback_inodes_sb(inode->i_sb, WB_REASON_FS_FREE_SPACE);
-		left = ___wait_event(conn->bound_wait, ___wait_cond_timeout(room(conn)),
+		left = ___wait_event(conn->bound_wait, ___wait_cond_timeout(fits(conn, group)),
 				     FUSEWB_KILLABLE, 0, LOOK_AGAIN,
 				     __ret = schedule_timeout(__ret));
 		if (left < 0)
 			return -EINTR;
+		/* What others write may never be less; for an answer there is a turn. */
+		if (room(conn) && READ_ONCE(conn->answered_at) != answered_at)
+			break;
 	}
 	return 0;
 }
