@@ -137,11 +137,12 @@ GUEST_TEST_P(EachOperation, FailsAndItsLateAnswerIsDiscarded) {
     EXPECT_EQ(expired->action, unsigned(FUSEWB_ACTION_FAIL));
     // What the task closed at its end may be on its way, too.
     std::vector<StuckRequest> stuck;
-    EXPECT_TRUE(wait_until(10s, [&] {
-        stuck = server.netlink().requests(server.id());
-        return stuck.size() == 1;
-    })) << "the server has it still, and nothing else: "
-        << stuck.size();
+    EXPECT_TRUE(wait_until(10s,
+                           [&] {
+                               stuck = server.netlink().requests(server.id());
+                               return stuck.size() == 1;
+                           }))
+        << "the server has it still, and nothing else: " << stuck.size();
     ASSERT_FALSE(stuck.empty());
     EXPECT_EQ(stuck[0].unique, expired->unique);
     EXPECT_EQ(stuck[0].state, unsigned(FUSEWB_REQUEST_ABANDONED));
@@ -203,7 +204,8 @@ GUEST_TEST(Deadline, ItCanBeSetShortenedLengthenedAndLiftedWhileARequestRuns) {
     server.set({{FUSEWB_A_POLICY_ACTION, FUSEWB_ACTION_FAIL}});
     server.hold(FUSE_LOOKUP);
     auto start = [&](unsigned held) {
-        auto task = std::make_unique<Task>("stat(2)", [&] { return lookup().work(server.mnt("f")); });
+        auto task =
+            std::make_unique<Task>("stat(2)", [&] { return lookup().work(server.mnt("f")); });
         EXPECT_TRUE(server.wait_held(FUSE_LOOKUP, held));
         return task;
     };
@@ -271,8 +273,8 @@ GUEST_TEST(Deadline, WhatTheServerWasNotGivenIsTakenBack) {
     });
     ASSERT_TRUE(wait_until(10s, [&] { return server.seen(FUSE_STATFS) >= 1; }));
     auto lookups = server.seen(FUSE_LOOKUP);
-    server.set({{FUSEWB_A_POLICY_DEADLINE_METADATA, 100},
-                {FUSEWB_A_POLICY_ACTION, FUSEWB_ACTION_FAIL}});
+    server.set(
+        {{FUSEWB_A_POLICY_DEADLINE_METADATA, 100}, {FUSEWB_A_POLICY_ACTION, FUSEWB_ACTION_FAIL}});
     Task task("stat(2)", [&] { return stat_error(server.mnt("never-asked")); });
     EXPECT_TRUE(task.ends_within(20s)) << task.where();
     EXPECT_EQ(task.status(), ETIMEDOUT);
@@ -325,8 +327,8 @@ GUEST_TEST(Deadline, AnAnswerThatRacesWithTheDeadlineIsTakenOrGivenBack) {
             doubles++;
         return true;
     });
-    netlink.set_policy(id, {{FUSEWB_A_POLICY_DEADLINE_METADATA, 3},
-                            {FUSEWB_A_POLICY_ACTION, FUSEWB_ACTION_FAIL}});
+    netlink.set_policy(
+        id, {{FUSEWB_A_POLICY_DEADLINE_METADATA, 3}, {FUSEWB_A_POLICY_ACTION, FUSEWB_ACTION_FAIL}});
     constexpr int rounds = 600;
     for (int i = 0; i < rounds; i++) {
         int error = stat_error(server.mnt("f"));

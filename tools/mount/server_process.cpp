@@ -14,11 +14,15 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <optional>
 #include <sstream>
+#include <string>
+#include <system_error>
 
 namespace fusewb {
 namespace {
@@ -87,13 +91,40 @@ std::string describe_status(int status) {
     return "failed with exit status " + std::to_string(WEXITSTATUS(status));
 }
 
+// The parent of a process by its /proc/PID/stat; 0 if it has gone.
+pid_t parent_of(const std::filesystem::path &process) {
+    std::ifstream file(process / "stat");
+    std::string line;
+    std::getline(file, line);
+    // The name, in parentheses, may have any characters in it.
+    const std::size_t name_end = line.rfind(')');
+    if (name_end == std::string::npos)
+        return 0;
+    std::istringstream fields(line.substr(name_end + 1));
+    char state = 0;
+    pid_t parent = 0;
+    fields >> state >> parent;
+    return parent;
+}
+
 // Children of this process, those it has inherited as a subreaper among them.
 std::vector<pid_t> children() {
-    const std::string pid = std::to_string(getpid());
-    std::ifstream list("/proc/self/task/" + pid + "/children");
+    const pid_t self = getpid();
     std::vector<pid_t> found;
+    std::ifstream list("/proc/self/task/" + std::to_string(self) + "/children");
     for (pid_t child = 0; list >> child;)
         found.push_back(child);
+    if (list.is_open())
+        return found;
+    // A kernel without CONFIG_PROC_CHILDREN.
+    std::error_code error;
+    for (const auto &entry : std::filesystem::directory_iterator("/proc", error)) {
+        const std::string name = entry.path().filename();
+        pid_t child = 0;
+        const auto end = std::from_chars(name.data(), name.data() + name.size(), child);
+        if (end.ptr == name.data() + name.size() && parent_of(entry.path()) == self)
+            found.push_back(child);
+    }
     return found;
 }
 
