@@ -10,18 +10,12 @@
 #define FUSEWB_WAITS_H
 
 #include <linux/sched.h>
-#include <linux/sched/signal.h>
 #include <linux/wait.h>
 
 #define FUSEWB_KILLABLE		(TASK_KILLABLE | TASK_FREEZABLE_UNSAFE)
 #define FUSEWB_INTERRUPTIBLE	(TASK_INTERRUPTIBLE | TASK_FREEZABLE_UNSAFE)
 
 /** fusewb_pause() - @delay jiffies. Return: 0, or -EINTR if killed. */
-static inline int fusewb_pause(long delay)
-{
-	__set_current_state(FUSEWB_KILLABLE);
-	schedule_timeout(delay);
-	return fatal_signal_pending(current) ? -EINTR : 0;
-}
+int fusewb_pause(long delay);
 
 #endif

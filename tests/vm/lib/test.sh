@@ -8,10 +8,11 @@ FAILED=0
 
 # check NAME COMMAND...: one test; what a failing one printed is shown.
 check() {
-    local name=$1 started=$SECONDS
+    local name=$1 started=$SECONDS status=0
     shift
     say "$name"
-    if attempt "$name" "$@"; then
+    attempt "$name" "$@"
+    if ((status == 0)); then
         PASSED=$((PASSED + 1))
         say "  passed: $name ($((SECONDS - started)) s)"
     else
@@ -20,11 +21,13 @@ check() {
     fi
 }
 
-# attempt NAME COMMAND...: the command's status, its output in build/log, shown if it fails.
+# attempt NAME COMMAND...: sets status to the command's; its output is in build/log, shown if it
+# fails. It runs as a job: in a condition the shell would go on behind the command's first error.
 attempt() {
     local name=${1//[^a-zA-Z0-9.]/-}
     shift
-    quietly "$name" "$@"
+    quietly "$name" "$@" &
+    wait "$!" || status=$?
 }
 
 # suite NAME LOG PATTERN...: adds up the tests that a suite's own output tells of; a suite that
@@ -33,7 +36,7 @@ suite() {
     local name=$1 started=$SECONDS status=0 passed failed log
     shift
     say "$name"
-    attempt "$name" "$@" || status=$?
+    attempt "$name" "$@"
     log=$BUILD/log/${name//[^a-zA-Z0-9.]/-}.log
     # GoogleTest, then CTest.
     passed=$(grep -acE '\[       OK \] |^ *[0-9]+/[0-9]+ Test +#.* Passed ' "$log" || true)
