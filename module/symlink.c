@@ -51,7 +51,7 @@ static struct fusewb_link *ask(struct inode *inode)
 	err = fusewb_call(conn, &args);
 	if (!err) {
 		link->target[args.out_len] = '\0';
-		if (!args.out_len || strlen(link->target) != args.out_len)
+		if (!args.out_len || memchr(link->target, 0, args.out_len))
 			err = fusewb_bad_answer(conn, FUSE_READLINK, "a target that is no path");
 	}
 	if (!err)
