@@ -97,6 +97,34 @@ check_style() {
         xargs -0 perl "$source/scripts/checkpatch.pl" --no-summary --terse -f
 }
 
+# check_dkms SUITE: DKMS of that release refuses kernels outside the range, and says in one sentence
+# which it is.
+check_dkms() {
+    local root work
+    guest_root "$1"
+    root=$REPLY
+    scratch
+    work=$(mktemp -d "$SCRATCH/dkms.XXXXXX")
+    copy_sources "$work" dkms.conf module
+    "$TOP/tests/vm/lib/in-root" --over "$root" --bind "$work" /mnt "$work/root" bash -euc '
+        source=/usr/src/fusewb-$(sed -n "s/^PACKAGE_VERSION=\"\(.*\)\"/\1/p" /mnt/dkms.conf)
+        mkdir "$source"
+        cp -a /mnt/dkms.conf /mnt/module "$source"
+        dkms add -m fusewb -v "${source##*-}"
+        for kernel in 5.10.0-30-amd64 6.0.0-6-amd64 7.3.0-1-amd64 10.1.0; do
+            mkdir -p "/lib/modules/$kernel/build/include"
+            status=0
+            said=$(dkms build -m fusewb -v "${source##*-}" -k "$kernel" 2>&1) ||
+                status=$?
+            echo "$kernel, status $status: $said"
+            ((status))
+            grep -qx "fusewb supports the kernels 6.1 to 7.2, so it is not built for $kernel\." \
+                <<<"$said"
+            [[ ! -e /var/lib/dkms/fusewb/${source##*-}/$kernel ]]
+        done'
+    rm -rf "$work"
+}
+
 # The tests of the whole, with fusewbd. The engine's come after them and without it: it would put
 # its policy in the place of what a test sets.
 GUEST_WITH_DAEMON='ControlPlane.*:MountHelperTest.*:MissingModuleTest.*'
@@ -182,6 +210,7 @@ verb_test() {
         check "the module is in the kernel's style" check_style
     fi
     for release in bookworm trixie; do
+        check "DKMS of $release refuses kernels outside the range" check_dkms "$release"
         check "packages for $release" build_debs "$release"
     done
     for kernel in 6.1 6.12 7.2; do
