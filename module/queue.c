@@ -73,9 +73,15 @@ void fusewb_queue_exit(struct fusewb_queue *q)
 	cancel_delayed_work_sync(&q->later_work);
 }
 
+void fusewb_queue_wake(struct fusewb_conn *conn)
+{
+	wake_reader(&conn->queue);
+}
+
 int fusewb_queue_add(struct fusewb_conn *conn, struct fusewb_req *req)
 {
 	struct fusewb_queue *q = &conn->queue;
+	bool wake;
 
 	spin_lock(&q->lock);
 	if (q->aborted || q->closing) {
@@ -92,8 +98,11 @@ int fusewb_queue_add(struct fusewb_conn *conn, struct fusewb_req *req)
 	list_add_tail(&req->link, req->background ? &q->background : &q->pending);
 	fusewb_deadline_watch(req);
 	trace_fusewb_queue(req);
+	/* At the limit the next answer wakes the reader for it. */
+	wake = !req->quiet && !(req->background && q->active_background >= q->max_background);
 	spin_unlock(&q->lock);
-	wake_reader(q);
+	if (wake)
+		wake_reader(q);
 	return 0;
 }
 
@@ -145,8 +154,9 @@ void fusewb_queue_background_done(struct fusewb_conn *conn)
 	bool more;
 
 	spin_lock(&q->lock);
+	/* Below the limit a reader was woken for each, or will be. */
+	more = q->active_background >= q->max_background && !list_empty(&q->background);
 	q->active_background--;
-	more = !list_empty(&q->background);
 	spin_unlock(&q->lock);
 	if (more)
 		wake_reader(q);

@@ -21,6 +21,9 @@ void fusewb_queue_exit(struct fusewb_queue *q);
  */
 int fusewb_queue_add(struct fusewb_conn *conn, struct fusewb_req *req);
 
+/** fusewb_queue_wake() - a reader, for what was added with req->quiet */
+void fusewb_queue_wake(struct fusewb_conn *conn);
+
 /**
  * fusewb_queue_later() - the server has answered and gets it again, later
  * @delay: jiffies

@@ -106,6 +106,7 @@ struct fusewb_req {
 	struct fusewb_conn *conn;	/* a reference */
 	enum fusewb_req_state state;
 	bool background;		/* nobody waits: conn->queue.background */
+	bool quiet;			/* fusewb_queue_wake() follows */
 	bool no_answer;			/* NOTIFY_REPLY: done when it was read,
 					 * and in.unique is the server's
 					 */

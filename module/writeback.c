@@ -18,6 +18,7 @@
 #include <linux/highmem.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/sizes.h>
 #include <linux/writeback.h>
 
 #include "compat/compat.h"
@@ -28,6 +29,7 @@
 #include "file.h"
 #include "inflight.h"
 #include "inode.h"
+#include "queue.h"
 #include "request.h"
 #include "trace.h"
 
@@ -39,6 +41,7 @@
  * @first: index of the first folio in @req
  * @last: last index of the last folio in @req
  * @limit: bytes in a request, whole pages
+ * @quiet: bytes that are queued without a reader having been woken
  * @wait: fsync
  * @starved: no memory, and not to wait for it: the pass ends
  */
@@ -53,6 +56,7 @@ struct issue {
 	pgoff_t first;
 	pgoff_t last;
 	size_t limit;
+	size_t quiet;
 	bool wait;
 	bool starved;
 };
@@ -157,6 +161,20 @@ static void clear_marks(struct address_space *mapping, pgoff_t first, pgoff_t la
 	xas_unlock_irq(&xas);
 }
 
+/*
+ * A reader that is woken for each of many small requests finds one, and goes back
+ * to sleep, and the writer with it on the same CPU.
+ */
+#define QUIET_MOST SZ_64K
+
+/* Before anything is waited for, and in the end. */
+static void announce(struct issue *is)
+{
+	if (is->quiet)
+		fusewb_queue_wake(is->conn);
+	is->quiet = 0;
+}
+
 static void submit(struct issue *is)
 {
 	struct fusewb_counters *counters = &is->conn->counters;
@@ -176,7 +194,11 @@ static void submit(struct issue *is)
 	atomic64_inc(&counters->write_requests);
 	fusewb_bound_issued(is->conn);
 	atomic64_add(req->payload_len, &counters->bytes_in_flight);
+	is->quiet += req->payload_len;
+	req->quiet = true;
 	fusewb_req_queue(req);
+	if (is->quiet >= QUIET_MOST)
+		announce(is);
 }
 
 /*
@@ -386,6 +408,7 @@ static int lock_for_issue(struct issue *is, struct folio *folio)
 		return -EAGAIN;
 	/* Nobody shall wait for what is not even queued. */
 	submit(is);
+	announce(is);
 	return folio_lock_killable(folio) ? -EINTR : 0;
 }
 
@@ -428,6 +451,7 @@ static int issue_folio(struct issue *is, struct folio *folio)
 			return 0;
 		}
 		submit(is);
+		announce(is);
 		err = outcome == NO_MEMORY ? fusewb_req_wait_reserve(is->conn) :
 					     fusewb_inflight_wait_free(fi, first, last);
 		if (err)
@@ -503,6 +527,7 @@ int fusewb_writepages(struct address_space *mapping, struct writeback_control *w
 	if (mapping_tagged(mapping, PAGECACHE_TAG_DIRTY)) {
 		err = issue_range(&is, first, last);
 		submit(&is);
+		announce(&is);
 	}
 	if (is.spare)
 		fusewb_req_put(is.spare);
