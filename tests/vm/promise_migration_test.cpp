@@ -40,6 +40,12 @@ struct Mover {
 bool there(const char *path) { return access(path, W_OK) == 0; }
 bool two_nodes() { return access("/sys/devices/system/node/node1", F_OK) == 0; }
 
+// Only what a page table of the caller refers to is found by its address.
+void touch(const char *mapped, std::size_t bytes) {
+    for (std::size_t at = 0; at < bytes; at += page)
+        [[maybe_unused]] char byte = *static_cast<const volatile char *>(mapped + at);
+}
+
 int compact(char *) { return write_setting("/proc/sys/vm/compact_memory", "1"); }
 
 int reserve_huge_pages(char *) {
@@ -53,6 +59,7 @@ int move_to_the_other_node(char *mapped) {
     void *pages[count];
     int nodes[count], status[count];
     for (int node : {1, 0}) {
+        touch(mapped, in_flight);
         for (unsigned i = 0; i < count; i++) {
             pages[i] = mapped + i * page;
             nodes[i] = node;
@@ -65,10 +72,12 @@ int move_to_the_other_node(char *mapped) {
 }
 
 int bind_to_the_other_node(char *mapped) {
-    for (unsigned long node : {2ul, 1ul})
+    for (unsigned long node : {2ul, 1ul}) {
+        touch(mapped, in_flight);
         if (syscall(SYS_mbind, mapped, in_flight, MPOL_BIND, &node, 8ul, MPOL_MF_MOVE_ALL) < 0 &&
             errno != EIO)
             return errno;
+    }
     return 0;
 }
 
@@ -92,8 +101,7 @@ std::string block_of(char *mapped) {
 }
 
 int offline_memory(char *mapped) {
-    volatile char touch = *mapped;
-    (void)touch;
+    touch(mapped, page);
     std::string state = block_of(mapped);
     if (state.empty())
         return ENOENT;
