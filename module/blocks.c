@@ -62,7 +62,7 @@ static void mark_all(struct folio *folio, struct fusewb_blocks *blocks)
 	bitmap_fill(blocks->dirty, folio_nr_pages(folio));
 }
 
-void fusewb_blocks_dirty(struct folio *folio, size_t off, size_t len)
+bool fusewb_blocks_dirty(struct folio *folio, size_t off, size_t len)
 {
 	unsigned int first = off >> PAGE_SHIFT;
 	unsigned int nr = ((off + len - 1) >> PAGE_SHIFT) - first + 1;
@@ -78,7 +78,7 @@ void fusewb_blocks_dirty(struct folio *folio, size_t off, size_t len)
 		bitmap_set(blocks->dirty, first, nr);
 		spin_unlock(&blocks->lock);
 	}
-	filemap_dirty_folio(folio->mapping, folio);
+	return filemap_dirty_folio(folio->mapping, folio);
 }
 
 static void expect_mark(struct fusewb_blocks *blocks)

@@ -12,9 +12,9 @@ struct folio;
  * fusewb_blocks_dirty() - the bytes are dirty, and with them the folio
  *
  * @off and @len are rounded out to pages. The folio is locked. Without memory
- * for the marks all of it becomes dirty.
+ * for the marks all of it becomes dirty. Return: false if the folio was dirty.
  */
-void fusewb_blocks_dirty(struct folio *folio, size_t off, size_t len);
+bool fusewb_blocks_dirty(struct folio *folio, size_t off, size_t len);
 
 /** fusewb_blocks_fault() - the same for the page at @off, by page_mkwrite, which
  * leaves the folio locked.

@@ -216,8 +216,12 @@ static int prepare(struct inode *inode, struct fusewb_handle *h, struct folio *f
 	return fusewb_fetch_folio(inode, h, folio);
 }
 
-/* Return: bytes written, 0 to try again with less, or an error. */
-static ssize_t write_folio(struct file *file, struct iov_iter *from, loff_t pos, size_t len)
+/*
+ * @dirtied: set if a clean folio became dirty
+ * Return: bytes written, 0 to try again with less, or an error.
+ */
+static ssize_t write_folio(struct file *file, struct iov_iter *from, loff_t pos, size_t len,
+			   bool *dirtied)
 {
 	struct address_space *mapping = file->f_mapping;
 	struct inode *inode = mapping->host;
@@ -251,7 +255,7 @@ static ssize_t write_folio(struct file *file, struct iov_iter *from, loff_t pos,
 		/* Under the folio lock: writeback clips by it. */
 		if (pos + copied > i_size_read(inode))
 			i_size_write(inode, pos + copied);
-		fusewb_blocks_dirty(folio, off, copied);
+		*dirtied = fusewb_blocks_dirty(folio, off, copied);
 	}
 	folio_unlock(folio);
 	folio_mark_accessed(folio);
@@ -294,12 +298,13 @@ static ssize_t write_cached(struct kiocb *iocb, struct iov_iter *from)
 	while (iov_iter_count(from)) {
 		size_t len = min(iov_iter_count(from),
 				 chunk - (size_t)(iocb->ki_pos & (chunk - 1)));
+		bool dirtied = false;
 
 		if (fatal_signal_pending(current)) {
 			ret = -EINTR;
 			break;
 		}
-		ret = write_folio(file, from, iocb->ki_pos, len);
+		ret = write_folio(file, from, iocb->ki_pos, len, &dirtied);
 		if (ret < 0)
 			break;
 		if (!ret) {
@@ -318,12 +323,30 @@ static ssize_t write_cached(struct kiocb *iocb, struct iov_iter *from)
 		iocb->ki_pos += ret;
 		written += ret;
 		cond_resched();
+		/* Who made nothing dirty owes nothing. */
+		if (!dirtied)
+			continue;
 		/* What was written stays written. */
 		ret = fusewb_throttle(file->f_mapping) ?: fusewb_bound_wait(inode);
 		if (ret)
 			break;
 	}
 	return written ?: ret;
+}
+
+/*
+ * A file without the bits of S_ISUID and S_ISGID has file capabilities to lose at
+ * most, which the core asks for by name at each write. A server without extended
+ * attributes has none.
+ */
+static int remove_privs(struct file *file)
+{
+	struct inode *inode = file_inode(file);
+
+	if (!(inode->i_mode & (S_ISUID | S_ISGID)) &&
+	    fusewb_conn_nosys(fusewb_inode_conn(inode), FUSE_GETXATTR))
+		return 0;
+	return file_remove_privs(file);
 }
 
 ssize_t fusewb_write_iter(struct kiocb *iocb, struct iov_iter *from)
@@ -342,7 +365,7 @@ ssize_t fusewb_write_iter(struct kiocb *iocb, struct iov_iter *from)
 		return -EINTR;
 	ret = generic_write_checks(iocb, from);
 	if (ret > 0)
-		ret = file_remove_privs(file) ?: file_update_time(file) ?: ret;
+		ret = remove_privs(file) ?: file_update_time(file) ?: ret;
 	if (ret > 0)
 		ret = write_cached(iocb, from);
 	inode_unlock(inode);
