@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What programs expect of any file system. The same tests pass on the in-tree client
-// (FUSEWB_TEST_FS=fuse) with the same server.
+// What programs expect of any file system: what is in files, and the ways to it. Names are in
+// behaviour_names_test.cpp. The same tests pass on the kernel's own client with the same server,
+// and on tmpfs.
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
@@ -14,12 +15,14 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "support/client.h"
 #include "support/files.h"
 #include "support/guest_test.h"
-#include "support/passthrough.h"
 #include "support/task.h"
 
 using namespace fusewb::test;
@@ -50,13 +53,15 @@ std::list<std::pair<std::string, std::uint32_t>> events(int inotify) {
 
 } // namespace
 
-GUEST_TEST(Behaviour, AppendsOfSeveralProcessesAreAllThere) {
-    Passthrough server;
-    write_file(server.mnt("log"), "");
+ON_CLIENTS(Behaviour, "fusewb", "fuse", "tmpfs");
+
+CLIENT_TEST(Behaviour, AppendsOfSeveralProcessesAreAllThere) {
+    Place place(client);
+    write_file(place("log"), "");
     std::list<Task> writers;
     for (char letter : {'a', 'b', 'c', 'd'})
         writers.emplace_back("append", [&, letter] {
-            Fd file(server.mnt("log"), O_WRONLY | O_APPEND);
+            Fd file(place("log"), O_WRONLY | O_APPEND);
             for (int i = 0; i < 200; i++)
                 if (write(file, std::string(100, letter).data(), 100) != 100)
                     return errno;
@@ -66,19 +71,19 @@ GUEST_TEST(Behaviour, AppendsOfSeveralProcessesAreAllThere) {
         ASSERT_TRUE(writer.ends_within(60s)) << writer.where();
         EXPECT_EQ(writer.status(), 0);
     }
-    std::string log = read_file(server.mnt("log"));
+    std::string log = read_file(place("log"));
     ASSERT_EQ(log.size(), 80000u);
     for (std::size_t at = 0; at < log.size(); at += 100)
         EXPECT_EQ(log.substr(at, 100), std::string(100, log[at])) << at;
     for (char letter : {'a', 'b', 'c', 'd'})
         EXPECT_EQ(std::count(log.begin(), log.end(), letter), 20000);
-    EXPECT_EQ(difference(log, read_file(server.backing("log"))), "");
+    EXPECT_EQ(difference(log, read_file(place.backing("log"))), "");
 }
 
-GUEST_TEST(Behaviour, AFileOfFiveGibibytesHoldsWhatIsAtItsEnds) {
-    Passthrough server;
+CLIENT_TEST(Behaviour, AFileOfFiveGibibytesHoldsWhatIsAtItsEnds) {
+    Place place(client);
     constexpr off_t end = off_t(5) << 30;
-    Fd file(server.mnt("big"), O_RDWR | O_CREAT);
+    Fd file(place("big"), O_RDWR | O_CREAT);
     pwrite_all(file, "first", 0);
     pwrite_all(file, "over 4 GiB", (off_t(4) << 30) - 5);
     pwrite_all(file, "last", end - 4);
@@ -94,10 +99,10 @@ GUEST_TEST(Behaviour, AFileOfFiveGibibytesHoldsWhatIsAtItsEnds) {
     EXPECT_LT(st.st_blocks, 1 << 20) << "it is not sparse";
 }
 
-GUEST_TEST(Behaviour, MappingsOfTwoProcessesAreOneMemoryUnlessTheyArePrivate) {
-    Passthrough server;
-    write_file(server.mnt("f"), std::string(8192, 'x'));
-    Fd file(server.mnt("f"), O_RDWR);
+CLIENT_TEST(Behaviour, MappingsOfTwoProcessesAreOneMemoryUnlessTheyArePrivate) {
+    Place place(client);
+    write_file(place("f"), std::string(8192, 'x'));
+    Fd file(place("f"), O_RDWR);
     auto map = [&](int flags) {
         void *memory = mmap(nullptr, 8192, PROT_READ | PROT_WRITE, flags, file, 0);
         EXPECT_NE(memory, MAP_FAILED);
@@ -106,7 +111,7 @@ GUEST_TEST(Behaviour, MappingsOfTwoProcessesAreOneMemoryUnlessTheyArePrivate) {
     char *shared = map(MAP_SHARED), *mine = map(MAP_PRIVATE);
     mine[1] = 'p';
     Task other("store to a mapping", [&] {
-        Fd again(server.mnt("f"), O_RDWR);
+        Fd again(place("f"), O_RDWR);
         void *memory = mmap(nullptr, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, again, 0);
         if (memory == MAP_FAILED)
             return errno;
@@ -124,21 +129,21 @@ GUEST_TEST(Behaviour, MappingsOfTwoProcessesAreOneMemoryUnlessTheyArePrivate) {
     pwrite_all(file, "w", 4096);
     EXPECT_EQ(shared[4096], 'w');
     ASSERT_EQ(msync(shared, 8192, MS_SYNC), 0);
-    EXPECT_EQ(read_file(server.backing("f"))[5000], 's');
+    EXPECT_EQ(read_file(place.backing("f"))[5000], 's');
     munmap(shared, 8192);
     munmap(mine, 8192);
 }
 
-GUEST_TEST(Behaviour, WatchersHearOfWhatIsDoneThroughTheMount) {
-    Passthrough server;
+CLIENT_TEST(Behaviour, WatchersHearOfWhatIsDoneThroughTheMount) {
+    Place place(client);
     Fd inotify(inotify_init1(IN_NONBLOCK));
-    ASSERT_GE(inotify_add_watch(inotify, server.mnt().c_str(),
+    ASSERT_GE(inotify_add_watch(inotify, place().c_str(),
                                 IN_CREATE | IN_MODIFY | IN_MOVE | IN_DELETE | IN_ATTRIB),
               0);
-    write_file(server.mnt("a"), "x");
-    ASSERT_EQ(chmod(server.mnt("a").c_str(), 0600), 0);
-    fs::rename(server.mnt("a"), server.mnt("b"));
-    fs::remove(server.mnt("b"));
+    write_file(place("a"), "x");
+    ASSERT_EQ(chmod(place("a").c_str(), 0600), 0);
+    fs::rename(place("a"), place("b"));
+    fs::remove(place("b"));
     auto all = events(inotify);
     auto heard = [&](const std::string &name, std::uint32_t mask) {
         return std::any_of(all.begin(), all.end(), [&](const auto &event) {
@@ -153,15 +158,15 @@ GUEST_TEST(Behaviour, WatchersHearOfWhatIsDoneThroughTheMount) {
     EXPECT_TRUE(heard("b", IN_DELETE));
 }
 
-GUEST_TEST(Behaviour, LeasesAreBrokenByWhoOpensTheFile) {
-    Passthrough server;
-    write_file(server.mnt("f"), "x");
-    Fd file(server.mnt("f"), O_RDONLY);
+CLIENT_TEST(Behaviour, LeasesAreBrokenByWhoOpensTheFile) {
+    Place place(client);
+    write_file(place("f"), "x");
+    Fd file(place("f"), O_RDONLY);
     signal(SIGIO, SIG_IGN);
     ASSERT_EQ(fcntl(file, F_SETLEASE, F_RDLCK), 0) << errno;
     EXPECT_EQ(fcntl(file, F_GETLEASE), F_RDLCK);
     Task other("open for writing", [&] {
-        int fd = open(server.mnt("f").c_str(), O_WRONLY | O_NONBLOCK);
+        int fd = open(place("f").c_str(), O_WRONLY | O_NONBLOCK);
         return fd < 0 ? errno : 0;
     });
     ASSERT_TRUE(other.ends_within(20s)) << other.where();
@@ -169,9 +174,9 @@ GUEST_TEST(Behaviour, LeasesAreBrokenByWhoOpensTheFile) {
     ASSERT_EQ(fcntl(file, F_SETLEASE, F_UNLCK), 0);
 }
 
-GUEST_TEST(Behaviour, PathsMayBeDeepAndNamesOfAnyBytes) {
-    Passthrough server;
-    fs::path deep = server.mnt(), backing = server.backing();
+CLIENT_TEST(Behaviour, PathsMayBeDeepAndNamesOfAnyBytes) {
+    Place place(client);
+    fs::path deep = place(), backing = place.backing();
     for (int depth = 0; depth < 100; depth++) {
         deep /= "level-" + std::to_string(depth);
         backing /= "level-" + std::to_string(depth);
@@ -179,8 +184,8 @@ GUEST_TEST(Behaviour, PathsMayBeDeepAndNamesOfAnyBytes) {
     fs::create_directories(deep);
     write_file(deep / "f", "deep");
     EXPECT_EQ(read_file(backing / "f"), "deep");
-    fs::remove_all(server.mnt("level-0"));
-    EXPECT_EQ(names_in(server.backing()).size(), 0u);
+    fs::remove_all(place("level-0"));
+    EXPECT_EQ(names_in(place.backing()).size(), 0u);
 
     std::set<std::string> names;
     for (int byte = 1; byte < 256; byte++)
@@ -188,24 +193,24 @@ GUEST_TEST(Behaviour, PathsMayBeDeepAndNamesOfAnyBytes) {
             names.insert(std::string(1, static_cast<char>(byte)));
     names.insert({"\xff\xfe\x80", "\xc3\x28", " ", "a\nb", std::string(255, '\x81')});
     for (const auto &name : names)
-        write_file(server.mnt(name), name);
-    EXPECT_EQ(names_in(server.mnt()), names);
-    EXPECT_EQ(names_in(server.backing()), names);
+        write_file(place(name), name);
+    EXPECT_EQ(names_in(place()), names);
+    EXPECT_EQ(names_in(place.backing()), names);
     for (const auto &name : names)
-        EXPECT_EQ(read_file(server.mnt(name)), name);
+        EXPECT_EQ(read_file(place(name)), name);
 }
 
-GUEST_TEST(Behaviour, StormsOfNamesLeaveWhatTheServerHas) {
-    Passthrough server;
-    fs::create_directory(server.mnt("d"));
+CLIENT_TEST(Behaviour, StormsOfNamesLeaveWhatTheServerHas) {
+    Place place(client);
+    fs::create_directory(place("d"));
     std::list<Task> storm;
     for (unsigned seed = 0; seed < 4; seed++)
         storm.emplace_back("create, rename, unlink", [&, seed] {
             unsigned random = seed + 1;
             for (int i = 0; i < 400; i++) {
                 random = random * 1103515245 + 12345;
-                fs::path one = server.mnt("d/" + std::to_string(random >> 16 & 15));
-                fs::path two = server.mnt("d/" + std::to_string(random >> 20 & 15));
+                fs::path one = place("d/" + std::to_string(random >> 16 & 15));
+                fs::path two = place("d/" + std::to_string(random >> 20 & 15));
                 int failed = 0;
                 switch (random >> 28 & 3) {
                 case 0: {
@@ -233,33 +238,33 @@ GUEST_TEST(Behaviour, StormsOfNamesLeaveWhatTheServerHas) {
         ASSERT_TRUE(task.ends_within(100s)) << task.where();
         EXPECT_EQ(task.status(), 0);
     }
-    EXPECT_EQ(names_in(server.mnt("d")), names_in(server.backing("d")));
-    for (const auto &name : names_in(server.backing("d"))) {
+    EXPECT_EQ(names_in(place("d")), names_in(place.backing("d")));
+    for (const auto &name : names_in(place.backing("d"))) {
         struct stat through, there;
-        EXPECT_EQ(stat(server.mnt("d/" + name).c_str(), &through), 0) << name;
-        EXPECT_EQ(stat(server.backing("d/" + name).c_str(), &there), 0) << name;
+        EXPECT_EQ(stat(place("d/" + name).c_str(), &through), 0) << name;
+        EXPECT_EQ(stat(place.backing("d/" + name).c_str(), &there), 0) << name;
         EXPECT_EQ(through.st_ino, there.st_ino) << name;
     }
-    fs::remove_all(server.mnt("d"));
-    EXPECT_FALSE(fs::exists(server.backing("d")));
+    fs::remove_all(place("d"));
+    EXPECT_FALSE(fs::exists(place.backing("d")));
 }
 
-GUEST_TEST(Behaviour, FreezingIsRefused) {
-    Passthrough server;
-    Fd directory(server.mnt(), O_RDONLY | O_DIRECTORY);
+CLIENT_TEST(Behaviour, FreezingIsRefused) {
+    Place place(client);
+    Fd directory(place(), O_RDONLY | O_DIRECTORY);
     EXPECT_EQ(ioctl(directory, FIFREEZE, 0), -1);
     EXPECT_EQ(errno, EOPNOTSUPP);
-    write_file(server.mnt("f"), "x");
+    write_file(place("f"), "x");
 }
 
-GUEST_TEST(Behaviour, OverlayfsReadsItsLowerLayerFromIt) {
-    Passthrough server;
+CLIENT_TEST(Behaviour, OverlayfsReadsItsLowerLayerFromIt) {
+    Place place(client);
     fs::path base = scratch() / "overlay";
     for (const char *name : {"upper", "work", "merged"})
         fs::create_directories(base / name);
-    write_file(server.mnt("both"), "lower");
-    write_file(server.mnt("lower-only"), std::string(100000, 'l'));
-    std::string options = "lowerdir=" + server.mnt().string() +
+    write_file(place("both"), "lower");
+    write_file(place("lower-only"), std::string(100000, 'l'));
+    std::string options = "lowerdir=" + place().string() +
                           ",upperdir=" + (base / "upper").string() +
                           ",workdir=" + (base / "work").string();
     if (mount("overlay", (base / "merged").c_str(), "overlay", 0, options.c_str())) {
@@ -270,9 +275,186 @@ GUEST_TEST(Behaviour, OverlayfsReadsItsLowerLayerFromIt) {
     EXPECT_EQ(read_file(base / "merged/lower-only"), std::string(100000, 'l'));
     write_file(base / "merged/both", "upper");
     EXPECT_EQ(read_file(base / "merged/both"), "upper");
-    EXPECT_EQ(read_file(server.mnt("both")), "lower");
+    EXPECT_EQ(read_file(place("both")), "lower");
     fs::remove(base / "merged/lower-only");
     EXPECT_EQ(names_in(base / "merged"), (std::set<std::string>{"both"}));
-    EXPECT_EQ(names_in(server.mnt()), (std::set<std::string>{"both", "lower-only"}));
+    EXPECT_EQ(names_in(place()), (std::set<std::string>{"both", "lower-only"}));
     EXPECT_EQ(umount2((base / "merged").c_str(), 0), 0);
+}
+
+CLIENT_TEST(Behaviour, AServerWithoutWhiteoutsIsNoUpperLayerOfOverlayfs) {
+    Place place(client, {.server_options = "xattr"});
+    fs::path lower = scratch() / "lower", merged = scratch() / "merged";
+    for (const auto &directory : {lower, merged, place("upper"), place("work")})
+        fs::create_directories(directory);
+    write_file(lower / "f", "lower");
+    std::string options = "lowerdir=" + lower.string() + ",upperdir=" + place("upper").string() +
+                          ",workdir=" + place("work").string();
+    int error = mount("overlay", merged.c_str(), "overlay", 0, options.c_str()) ? errno : 0;
+    if (error == ENODEV)
+        throw Skip("the kernel has no overlayfs");
+    // passthrough_ll knows no flags of rename.
+    EXPECT_EQ(error, std::string(client.type) == "tmpfs" ? 0 : EINVAL);
+    if (!error) {
+        write_file(merged / "f", "upper");
+        EXPECT_EQ(read_file(place("upper/f")), "upper");
+        EXPECT_EQ(umount2(merged.c_str(), 0), 0);
+    }
+    // Refused or not, it goes on.
+    write_file(place("f"), "x");
+    EXPECT_EQ(read_file(place.backing("f")), "x");
+}
+
+CLIENT_TEST(Behaviour, StatfsIsThatOfTheServersFileSystem) {
+    Place place(client);
+    struct statvfs through, there;
+    ASSERT_EQ(statvfs(place().c_str(), &through), 0);
+    ASSERT_EQ(statvfs(place.backing().c_str(), &there), 0);
+    EXPECT_EQ(through.f_bsize, there.f_bsize);
+    EXPECT_EQ(through.f_blocks, there.f_blocks);
+    EXPECT_EQ(through.f_files, there.f_files);
+    EXPECT_EQ(through.f_namemax, there.f_namemax);
+}
+
+CLIENT_TEST(Behaviour, AppendingIgnoresTheOffsetAndTruncationZeroes) {
+    Place place(client);
+    Fd append(place("f"), O_RDWR | O_CREAT | O_APPEND);
+    ASSERT_EQ(pwrite(append, "12345678", 8, 0), 8);
+    ASSERT_EQ(pwrite(append, "abcd", 4, 2), 4);
+    EXPECT_EQ(pread_all(append, 100, 0), "12345678abcd");
+    EXPECT_EQ(lseek(append, 0, SEEK_END), 12);
+    Fd file(place("f"), O_RDWR);
+    ASSERT_EQ(ftruncate(file, 5), 0);
+    ASSERT_EQ(ftruncate(file, 9), 0);
+    EXPECT_EQ(pread_all(file, 100, 0), std::string("12345\0\0\0\0", 9));
+    ASSERT_EQ(write(append, "end", 3), 3);
+    EXPECT_EQ(pread_all(file, 100, 0), std::string("12345\0\0\0\0end", 12));
+    { Fd empties(place("f"), O_WRONLY | O_TRUNC); }
+    EXPECT_EQ(pread_all(file, 100, 0), "");
+    ASSERT_EQ(write(append, "new", 3), 3);
+    EXPECT_EQ(pread_all(file, 100, 0), "new");
+    ASSERT_EQ(fsync(file), 0);
+    EXPECT_EQ(read_file(place.backing("f")), "new");
+}
+
+CLIENT_TEST(Behaviour, DescriptorsAllowWhatTheyWereOpenedFor) {
+    Place place(client);
+    write_file(place("f"), "content");
+    char byte;
+    Fd reads(place("f"), O_RDONLY), writes(place("f"), O_WRONLY), names(place("f"), O_PATH);
+    EXPECT_EQ(write(reads, "x", 1), -1);
+    EXPECT_EQ(errno, EBADF);
+    EXPECT_EQ(read(writes, &byte, 1), -1);
+    EXPECT_EQ(errno, EBADF);
+    EXPECT_EQ(read(names, &byte, 1), -1);
+    EXPECT_EQ(errno, EBADF);
+    EXPECT_EQ(ftruncate(reads, 0), -1);
+    EXPECT_EQ(errno, EINVAL);
+    EXPECT_EQ(mmap(nullptr, 4096, PROT_READ, MAP_SHARED, writes, 0), MAP_FAILED);
+    EXPECT_EQ(errno, EACCES);
+    EXPECT_EQ(mmap(nullptr, 4096, PROT_WRITE, MAP_SHARED, reads, 0), MAP_FAILED);
+    EXPECT_EQ(errno, EACCES);
+    EXPECT_EQ(lseek(reads, -1, SEEK_SET), -1);
+    EXPECT_EQ(errno, EINVAL);
+    EXPECT_EQ(pread(reads, &byte, 1, -1), -1);
+    EXPECT_EQ(errno, EINVAL);
+    EXPECT_EQ(lseek(reads, 1000, SEEK_SET), 1000);
+    EXPECT_EQ(read(reads, &byte, 1), 0);
+    EXPECT_EQ(pread(reads, reinterpret_cast<void *>(8), 1, 0), -1);
+    EXPECT_EQ(errno, EFAULT);
+    EXPECT_EQ(pwrite(writes, reinterpret_cast<void *>(8), 1, 0), -1);
+    EXPECT_EQ(errno, EFAULT);
+    EXPECT_EQ(read_file(place("f")), "content");
+}
+
+CLIENT_TEST(Behaviour, TheLimitOfFileSizesHolds) {
+    Place place(client);
+    Task writer("write beyond the limit", [&] {
+        signal(SIGXFSZ, SIG_IGN);
+        struct rlimit limit {
+            100000, 100000
+        };
+        if (setrlimit(RLIMIT_FSIZE, &limit))
+            return errno;
+        Fd file(place("f"), O_WRONLY | O_CREAT);
+        EXPECT_EQ(pwrite(file, std::string(4096, 'x').data(), 4096, 98000), 2000);
+        EXPECT_EQ(pwrite(file, "x", 1, 100000), -1);
+        EXPECT_EQ(errno, EFBIG);
+        EXPECT_EQ(ftruncate(file, 100001), -1);
+        EXPECT_EQ(errno, EFBIG);
+        return 0;
+    });
+    ASSERT_TRUE(writer.ends_within(20s)) << writer.where();
+    EXPECT_EQ(writer.status(), 0);
+    EXPECT_EQ(fs::file_size(place("f")), 100000u);
+}
+
+CLIENT_TEST(Behaviour, MappingsEndWhereTheFileEnds) {
+    Place place(client);
+    write_file(place("f"), std::string(5000, 'x'));
+    auto touch = [&](std::size_t offset) {
+        Task task("touch a mapping", [&, offset] {
+            Fd file(place("f"), O_RDWR);
+            auto *bytes = static_cast<volatile char *>(
+                mmap(nullptr, 16384, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0));
+            if (bytes == MAP_FAILED)
+                return errno;
+            bytes[offset] = 'y';
+            return 0;
+        });
+        EXPECT_TRUE(task.ends_within(20s)) << task.where();
+        return task.status();
+    };
+    EXPECT_EQ(touch(4999), 0);
+    EXPECT_EQ(touch(8191), 0) << "in the last page";
+    EXPECT_EQ(touch(8192), 128 + SIGBUS);
+    std::string expected(5000, 'x');
+    expected[4999] = 'y';
+    EXPECT_EQ(difference(expected, read_file(place("f"))), "");
+    // What was stored behind the end does not come out when the file grows; tmpfs lets it.
+    if (std::string(client.type) == "tmpfs")
+        return;
+    ASSERT_EQ(truncate(place("f").c_str(), 8192), 0);
+    EXPECT_EQ(difference(expected + std::string(3192, '\0'), read_file(place("f"))), "");
+}
+
+CLIENT_TEST(Behaviour, AMappingOutlivesItsNameAndItsDescriptor) {
+    Place place(client);
+    Fd file(place("f"), O_RDWR | O_CREAT);
+    pwrite_all(file, std::string(8192, 'x'), 0);
+    auto *bytes =
+        static_cast<char *>(mmap(nullptr, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0));
+    ASSERT_NE(static_cast<void *>(bytes), MAP_FAILED);
+    file.reset();
+    fs::rename(place("f"), place("g"));
+    bytes[100] = 'a';
+    ASSERT_EQ(msync(bytes, 8192, MS_SYNC), 0);
+    EXPECT_EQ(read_file(place.backing("g"))[100], 'a');
+    fs::remove(place("g"));
+    bytes[5000] = 'b';
+    EXPECT_EQ(madvise(bytes, 8192, MADV_DONTNEED), 0);
+    EXPECT_EQ(bytes[100], 'a');
+    EXPECT_EQ(bytes[5000], 'b');
+    EXPECT_EQ(munmap(bytes, 8192), 0);
+}
+
+CLIENT_TEST(Behaviour, ProgramsRunAndAreNotWrittenMeanwhile) {
+    Place place(client, {.mount_options = "default_permissions"});
+    fs::copy_file("/bin/sleep", place("program"));
+    check(chmod(place("program").c_str(), 0755), "chmod");
+    Task runs("program on the mount", [&] {
+        execl(place("program").c_str(), "program", "1000", nullptr);
+        return errno;
+    });
+    auto running = [&] {
+        std::error_code error;
+        return fs::read_symlink("/proc/" + std::to_string(runs.pid()) + "/exe", error).filename() ==
+               "program";
+    };
+    ASSERT_TRUE(wait_until(20s, running)) << runs.where();
+    EXPECT_EQ(open(place("program").c_str(), O_WRONLY), -1);
+    EXPECT_EQ(errno, ETXTBSY);
+    fs::remove(place("program"));
+    EXPECT_TRUE(running() || !fs::exists(place("program")));
+    EXPECT_TRUE(runs.kill_within(20s)) << runs.where();
 }

@@ -5,26 +5,13 @@
 
 #include <chrono>
 #include <functional>
-#include <ostream>
 #include <string>
 
-#include <gtest/gtest.h>
-
+#include "support/client.h"
 #include "support/guest_test.h"
 #include "support/passthrough.h"
 
 namespace fusewb::test {
-
-// A client of the protocol: a file system type of this kernel.
-struct Client {
-    const char *type;
-    bool ours() const { return std::string(type) == "fusewb"; }
-};
-inline std::ostream &operator<<(std::ostream &out, const Client &client) {
-    return out << client.type;
-}
-
-class Promise : public testing::TestWithParam<Client> {};
 
 // How a scenario went. On fusewb one that did not hold fails the test; what the kernel's own client
 // makes of it is noted only. The text says in a few words what was seen.
@@ -47,20 +34,6 @@ void lift_dirty_limit(const std::filesystem::path &mount_point);
 } // namespace fusewb::test
 
 // PROMISE_TEST(suite, name): the body sees the client as `client`.
-#define PROMISE_TEST_WITHIN(suite, name, deadline)                                                 \
-    static void suite##_##name##_body(const ::fusewb::test::Client &);                             \
-    TEST_P(suite, name) {                                                                          \
-        ::fusewb::test::run_guest_test([] { suite##_##name##_body(GetParam()); }, deadline);       \
-    }                                                                                              \
-    static void suite##_##name##_body([[maybe_unused]] const ::fusewb::test::Client &client)
-
-#define PROMISE_TEST(suite, name) PROMISE_TEST_WITHIN(suite, name, std::chrono::seconds(240))
-
-#define PROMISES(suite)                                                                            \
-    namespace {                                                                                    \
-    class suite : public ::fusewb::test::Promise {};                                               \
-    }                                                                                              \
-    INSTANTIATE_TEST_SUITE_P(                                                                      \
-        Clients, suite,                                                                            \
-        testing::Values(::fusewb::test::Client{"fusewb"}, ::fusewb::test::Client{"fuse"}),         \
-        [](const auto &chosen) { return std::string(chosen.param.type); })
+#define PROMISE_TEST_WITHIN(suite, name, deadline) CLIENT_TEST_WITHIN(suite, name, deadline)
+#define PROMISE_TEST(suite, name) CLIENT_TEST(suite, name)
+#define PROMISES(suite) ON_CLIENTS(suite, "fusewb", "fuse")
