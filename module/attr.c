@@ -391,11 +391,11 @@ static int kill_suidgid(struct inode *inode, struct iattr *attr)
 		return 0;
 	attr->ia_valid &= ~(ATTR_KILL_SUID | ATTR_KILL_SGID | ATTR_MODE);
 	/*
-	 * Such servers do so when the owner or the size changes; of what is
-	 * written to the cache they hear too late.
+	 * Such servers do so when the owner or the size changes, and with every
+	 * WRITE; of what is written to the cache they hear too late.
 	 */
 	if (conn->flags & (FUSE_HANDLE_KILLPRIV | FUSE_HANDLE_KILLPRIV_V2) &&
-	    attr->ia_valid & (ATTR_UID | ATTR_GID | ATTR_SIZE))
+	    (attr->ia_valid & (ATTR_UID | ATTR_GID | ATTR_SIZE) || !fusewb_local_times(inode)))
 		return 0;
 	err = fusewb_ask_attributes(inode, NULL);
 	if (err)
@@ -418,6 +418,10 @@ static bool truncated_by_open(const struct fusewb_conn *conn, const struct iattr
 	       conn->flags & FUSE_ATOMIC_O_TRUNC && fusewb_file_handle(attr->ia_file)->opened;
 }
 
+/* What a SETATTR can say. */
+#define ATTR_CHANGES (ATTR_MODE | ATTR_UID | ATTR_GID | ATTR_SIZE | ATTR_ATIME | ATTR_MTIME |	\
+		      ATTR_CTIME)
+
 int fusewb_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 		   struct iattr *attr)
 {
@@ -433,8 +437,9 @@ int fusewb_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 	/* Who may is for the server to say. */
 	if (!conn->opts.default_permissions)
 		attr->ia_valid |= ATTR_FORCE;
+	/* Capabilities go here. */
 	err = setattr_prepare(idmap, dentry, attr);
-	if (err)
+	if (err || !(attr->ia_valid & ATTR_CHANGES))
 		return err;
 
 	if (truncated_by_open(conn, attr)) {

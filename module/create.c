@@ -10,6 +10,7 @@
 #include "answer.h"
 #include "connection.h"
 #include "dir.h"
+#include "extension.h"
 #include "file.h"
 #include "inode.h"
 #include "request.h"
@@ -87,7 +88,11 @@ static int create_open(struct inode *dir, struct dentry *dentry, struct file *fi
 	handle = fusewb_handle_alloc(conn, false);
 	if (!handle)
 		return -ENOMEM;
+	err = fusewb_extend(&args, dir, dentry, mode);
+	if (err)
+		goto out_put;
 	err = fusewb_call(conn, &args);
+	fusewb_extend_end(&args);
 	if (err) {
 		if (fusewb_left(err))
 			fusewb_dir_changed(dir);

@@ -16,6 +16,7 @@
 #include "answer.h"
 #include "connection.h"
 #include "dir.h"
+#include "extension.h"
 #include "file.h"
 #include "inode.h"
 #include "request.h"
@@ -216,8 +217,15 @@ static struct dentry *make(struct inode *dir, struct dentry *dentry, umode_t typ
 	args->out[0].data = &out;
 	args->out[0].len = sizeof(out);
 	args->nr_out = 1;
+	/* LINK makes nothing but the name. */
+	if (args->opcode != FUSE_LINK) {
+		err = fusewb_extend(args, dir, dentry, type);
+		if (err)
+			return ERR_PTR(err);
+	}
 	version = fusewb_attr_version(conn);
 	err = fusewb_call(conn, args);
+	fusewb_extend_end(args);
 	if (err) {
 		/* Nobody knows whether it happened. */
 		if (fusewb_left(err))

@@ -77,6 +77,7 @@ static int set_args(struct fusewb_req *req, const struct fusewb_args *args, gfp_
 
 	for (i = 0; i < args->nr_in; i++)
 		in_size += args->in[i].len;
+	in_size += args->ext_len;
 	for (i = 0; i < args->nr_out; i++)
 		out_size += args->out[i].len;
 	out_off = ALIGN(in_size, sizeof(u64));
@@ -95,6 +96,9 @@ static int set_args(struct fusewb_req *req, const struct fusewb_args *args, gfp_
 		memcpy(p, args->in[i].data, args->in[i].len);
 		p += args->in[i].len;
 	}
+	if (args->ext_len)
+		memcpy(p, args->ext, args->ext_len);
+	req->in.total_extlen = args->ext_len / sizeof(u64);
 	req->out_var = args->out_var;
 	req->in.opcode = args->opcode;
 	req->in.nodeid = args->nodeid;

@@ -224,6 +224,8 @@ struct fusewb_args {
 		u32 len;
 	} in[FUSEWB_MAX_ARGS];
 	unsigned int nr_in;
+	void *ext;		/* behind them: extension.h */
+	u32 ext_len;		/* a multiple of 8 */
 	struct {
 		void *data;
 		u32 len;

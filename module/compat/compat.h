@@ -19,6 +19,7 @@
 #include "splice.h"
 #include "pagemap.h"
 #include "posix_acl.h"
+#include "security.h"
 #include "uio.h"
 #include "writeback.h"
 

@@ -15,6 +15,17 @@
 #error "fusewb: <linux/fuse.h> is older than FUSE 7.38"
 #endif
 
+/* Of 7.38, but not in every header that says so. */
+#ifndef FUSE_CREATE_SUPP_GROUP
+#define FUSE_CREATE_SUPP_GROUP		BIT_ULL(34)
+#define FUSE_EXT_GROUPS			32
+
+struct fuse_supp_groups {
+	u32 nr_groups;
+	u32 groups[];
+};
+#endif
+
 #if FUSE_KERNEL_MINOR_VERSION < 39
 #define FUSE_STATX			52
 #define FUSE_DIRECT_IO_ALLOW_MMAP	BIT_ULL(36)

@@ -6,7 +6,10 @@
 #include <cerrno>
 #include <cstring>
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -308,4 +311,291 @@ GUEST_TEST(Negotiated, DirectWritesRunSideBySideIfTheServerSaysSo) {
         EXPECT_EQ(server.content("f").substr(8192, 4096), std::string(4096, 'w'));
         EXPECT_EQ(server.overlaps(), std::vector<std::string>{});
     }
+}
+
+namespace {
+
+// What goes behind the arguments of a request that makes something.
+struct Extensions {
+    std::size_t labels = 0; // lists of labels
+    std::string label;      // name and value of the first one
+    std::vector<std::uint32_t> groups;
+};
+
+Extensions extensions_of(const Request &request) {
+    Extensions found;
+    std::size_t length = request.header.total_extlen * 8u;
+    if (length > request.body.size()) {
+        ADD_FAILURE() << "longer than the request";
+        return found;
+    }
+    std::string bytes = request.body.substr(request.body.size() - length);
+    while (!bytes.empty()) {
+        protocol::ExtHeader header{};
+        std::memcpy(&header, bytes.data(), std::min(sizeof(header), bytes.size()));
+        if (header.size < sizeof(header) || header.size > bytes.size() || header.size % 8) {
+            ADD_FAILURE() << "an extension of " << header.size << " bytes";
+            break;
+        }
+        std::string content = bytes.substr(sizeof(header), header.size - sizeof(header));
+        bytes.erase(0, header.size);
+        if (header.type == protocol::ext_groups) {
+            std::uint32_t count = 0;
+            std::memcpy(&count, content.data(), sizeof(count));
+            found.groups.resize(count);
+            std::memcpy(found.groups.data(), content.data() + sizeof(count), count * 4);
+        } else {
+            found.labels++;
+            EXPECT_LE(header.type, 1u) << "labels of one file";
+            if (header.type)
+                found.label = content.substr(8).c_str();
+        }
+    }
+    return found;
+}
+
+// Makes one of everything, with and without the group of the directory. Return: the extensions.
+std::vector<Extensions> make_everything(std::uint64_t flags, bool in_group,
+                                        const std::string &name) {
+    RawServer server({.mount_options = "allow_other", .init_flags = flags, .name = name});
+    std::vector<Extensions> all;
+    auto watch = [&](const Request &request) {
+        all.push_back(extensions_of(request));
+        server.answer_error(request, EACCES);
+        return true;
+    };
+    for (std::uint32_t opcode : {FUSE_CREATE, FUSE_TMPFILE, FUSE_MKDIR, FUSE_MKNOD, FUSE_SYMLINK})
+        server.on(opcode, watch);
+    server.on(FUSE_GETATTR, [&](const Request &request) {
+        fuse_attr_out out{};
+        out.attr = file_attributes(FUSE_ROOT_ID, 0, 0);
+        out.attr.mode = S_IFDIR | 0777;
+        out.attr.gid = 1234;
+        out.attr_valid = 3600;
+        server.answer(request, bytes_of(out));
+        return true;
+    });
+    struct stat st;
+    check(stat(server.mnt().c_str(), &st), "stat");
+    Task task("make one of everything", [&] {
+        gid_t group = 1234;
+        check(setgroups(in_group ? 1 : 0, &group), "setgroups");
+        std::string path = server.mnt("new");
+        EXPECT_EQ(open(path.c_str(), O_CREAT | O_WRONLY, 0600), -1);
+        EXPECT_EQ(errno, EACCES);
+        EXPECT_EQ(open(server.mnt().c_str(), O_TMPFILE | O_WRONLY, 0600), -1);
+        EXPECT_EQ(mkdir(path.c_str(), 0700), -1);
+        EXPECT_EQ(mkfifo(path.c_str(), 0600), -1);
+        EXPECT_EQ(symlink("target", path.c_str()), -1);
+        return 0;
+    });
+    EXPECT_TRUE(task.ends_within(20s)) << task.where();
+    EXPECT_EQ(all.size(), 5u);
+    return all;
+}
+
+} // namespace
+
+GUEST_TEST(Negotiated, LabelsAndGroupsGoWithWhatIsMadeIfTheServerSaysSo) {
+    needs_fusewb();
+    for (const auto &seen : make_everything(0, true, "nothing")) {
+        EXPECT_EQ(seen.labels, 0u);
+        EXPECT_TRUE(seen.groups.empty());
+    }
+    for (const auto &seen : make_everything(protocol::create_supp_group, true, "member"))
+        EXPECT_EQ(seen.groups, std::vector<std::uint32_t>{1234});
+    for (const auto &seen : make_everything(protocol::create_supp_group, false, "stranger"))
+        EXPECT_TRUE(seen.groups.empty());
+    // Without a security module that labels files it says that there is none.
+    bool labelled = fs::exists("/sys/fs/selinux/enforce");
+    for (const auto &seen :
+         make_everything(protocol::create_supp_group | protocol::security_ctx, true, "both")) {
+        EXPECT_EQ(seen.labels, 1u);
+        EXPECT_EQ(seen.label, labelled ? "security.selinux" : "");
+        EXPECT_EQ(seen.groups, std::vector<std::uint32_t>{1234});
+    }
+}
+
+GUEST_TEST(Negotiated, TheFirstVersionOfKillprivLeavesTheBitsToTheServerToo) {
+    needs_fusewb();
+    RawServer server(
+        {.writeback = false, .mount_options = "allow_other", .init_flags = FUSE_HANDLE_KILLPRIV});
+    server.set_content("f", "content");
+    ASSERT_EQ(chmod(server.mnt("f").c_str(), 04777), 0);
+    std::atomic<std::uint32_t> valid = 0;
+    server.on(FUSE_SETATTR, [&](const Request &request) {
+        valid |= request.as<fuse_setattr_in>().valid;
+        return false;
+    });
+    Task task("write as nobody", [&] {
+        become_nobody();
+        Fd file(server.mnt("f"), O_WRONLY);
+        pwrite_all(file, "x", 0);
+        return 0;
+    });
+    ASSERT_TRUE(task.ends_within(20s)) << task.where();
+    EXPECT_EQ(task.status(), 0);
+    EXPECT_FALSE(valid & FATTR_MODE) << "the kernel took them away";
+    EXPECT_FALSE(valid & FATTR_KILL_SUIDGID) << "which is of the second version";
+}
+
+GUEST_TEST(Negotiated, FilesAndDirectoriesNeedNoOpeningIfTheServerSaysSo) {
+    needs_fusewb();
+    RawServer server({.init_flags = FUSE_NO_OPEN_SUPPORT | FUSE_NO_OPENDIR_SUPPORT});
+    server.set_content("f", "content");
+    for (std::uint32_t opcode : {FUSE_OPEN, FUSE_OPENDIR})
+        server.on(opcode, [&](const Request &request) {
+            server.answer_error(request, ENOSYS);
+            return true;
+        });
+    for (int i = 0; i < 3; i++) {
+        EXPECT_EQ(read_file(server.mnt("f")), "content");
+        EXPECT_EQ(std::distance(fs::directory_iterator(server.mnt()), {}), 1);
+    }
+    EXPECT_EQ(server.seen(FUSE_OPEN), 1u);
+    EXPECT_EQ(server.seen(FUSE_OPENDIR), 1u);
+    EXPECT_EQ(server.seen(FUSE_RELEASE), 0u);
+    EXPECT_EQ(server.seen(FUSE_RELEASEDIR), 0u);
+}
+
+GUEST_TEST(Negotiated, OpeningTruncatesByItselfIfTheServerSaysSo) {
+    needs_fusewb();
+    for (bool atomic : {true, false}) {
+        RawServer server({.init_flags = atomic ? std::uint64_t(FUSE_ATOMIC_O_TRUNC) : 0,
+                          .name = atomic ? "atomic" : "apart"});
+        server.set_content("f", "content");
+        std::atomic<std::uint32_t> flags = 0;
+        server.on(FUSE_OPEN, [&](const Request &request) {
+            flags |= request.as<fuse_open_in>().flags;
+            if (request.as<fuse_open_in>().flags & O_TRUNC)
+                server.set_content("f", "");
+            return false;
+        });
+        Fd file(server.mnt("f"), O_RDWR | O_TRUNC);
+        EXPECT_EQ(!!(flags & O_TRUNC), atomic);
+        EXPECT_EQ(server.seen(FUSE_SETATTR) > 0, !atomic);
+        EXPECT_EQ(pread_all(file, 10, 0), "");
+        EXPECT_EQ(server.content("f"), "");
+    }
+}
+
+GUEST_TEST(Negotiated, LookupsOfOneDirectoryRunSideBySideIfTheServerSaysSo) {
+    needs_fusewb();
+    for (bool parallel : {true, false}) {
+        RawServer server({.init_flags = parallel ? std::uint64_t(FUSE_PARALLEL_DIROPS) : 0,
+                          .name = parallel ? "parallel" : "serial"});
+        server.hold(FUSE_LOOKUP);
+        auto look = [&](const char *name) {
+            return [&server, name] { return access(server.mnt(name).c_str(), F_OK) ? errno : 0; };
+        };
+        Task one("look", look("one")), other("look", look("other"));
+        ASSERT_TRUE(server.wait_held(FUSE_LOOKUP, parallel ? 2 : 1));
+        EXPECT_FALSE(
+            wait_until(300ms, [&] { return server.held(FUSE_LOOKUP) > (parallel ? 2u : 1u); }));
+        server.release(FUSE_LOOKUP);
+        for (Task *task : {&one, &other}) {
+            EXPECT_TRUE(task->ends_within(20s)) << task->where();
+            EXPECT_EQ(task->status(), ENOENT);
+        }
+    }
+}
+
+GUEST_TEST(Negotiated, ListingADirectoryBringsTheAttributesIfTheServerSaysSo) {
+    needs_fusewb();
+    for (bool automatic : {true, false}) {
+        RawServer server({.init_flags = FUSE_DO_READDIRPLUS |
+                                        (automatic ? std::uint64_t(FUSE_READDIRPLUS_AUTO) : 0),
+                          .name = automatic ? "auto" : "always"});
+        auto list = [&](const Request &request, bool plus) {
+            auto in = request.as<fuse_read_in>();
+            std::string out;
+            // Two names an answer.
+            for (std::uint64_t i = in.offset; i < std::min<std::uint64_t>(in.offset + 2, 8); i++) {
+                fuse_direntplus entry{};
+                entry.entry_out.nodeid = 100 + i;
+                entry.entry_out.generation = 1;
+                entry.entry_out.attr_valid = entry.entry_out.entry_valid = 3600;
+                entry.entry_out.attr = file_attributes(100 + i, 5, 0);
+                entry.dirent.ino = 100 + i;
+                entry.dirent.off = i + 1;
+                entry.dirent.namelen = 2;
+                entry.dirent.type = DT_REG;
+                std::string name{'n', static_cast<char>('0' + i)};
+                auto whole = bytes_of(entry);
+                auto part = plus ? whole : whole.substr(offsetof(fuse_direntplus, dirent));
+                std::size_t at = out.size();
+                out += part;
+                out += name;
+                out.resize(at + FUSE_DIRENT_ALIGN(out.size() - at));
+            }
+            server.answer(request, out);
+            return true;
+        };
+        server.on(FUSE_READDIR, [&](const Request &request) { return list(request, false); });
+        server.on(FUSE_READDIRPLUS, [&](const Request &request) { return list(request, true); });
+        EXPECT_EQ(std::distance(fs::directory_iterator(server.mnt()), {}), 8);
+        EXPECT_GE(server.seen(FUSE_READDIRPLUS), 1u);
+        // Nobody looked at what the first answer brought.
+        EXPECT_EQ(server.seen(FUSE_READDIR) > 0, automatic);
+        std::size_t lookups = server.seen(FUSE_LOOKUP);
+        struct stat st;
+        ASSERT_EQ(stat(server.mnt("n0").c_str(), &st), 0);
+        ASSERT_EQ(stat(server.mnt("n1").c_str(), &st), 0);
+        EXPECT_EQ(st.st_size, 5);
+        EXPECT_EQ(server.seen(FUSE_LOOKUP), lookups) << "asked for what was known";
+    }
+}
+
+GUEST_TEST(Negotiated, RequestsAreAsLargeAsTheServerTakes) {
+    needs_fusewb();
+    for (std::uint32_t most : {4096u, 131072u, 1048576u}) {
+        RawServer server({.max_write = most, .name = std::to_string(most)});
+        std::atomic<std::uint32_t> largest = 0;
+        auto note = [&](std::uint32_t size) { largest = std::max(largest.load(), size); };
+        server.on(FUSE_WRITE, [&](const Request &request) {
+            note(request.as<fuse_write_in>().size);
+            return false;
+        });
+        std::string data = pattern(3 << 20, most);
+        Fd file(server.mnt("f"), O_RDWR | O_CREAT);
+        pwrite_all(file, data, 0);
+        ASSERT_EQ(fsync(file), 0);
+        EXPECT_EQ(largest, most);
+        EXPECT_EQ(difference(data, server.content("f")), "");
+    }
+}
+
+GUEST_TEST(Negotiated, ASecondDescriptorOfTheDeviceServesTheSameMount) {
+    needs_fusewb();
+    RawServer server;
+    server.set_content("f", "content");
+    ASSERT_TRUE(wait_until(10s, [&] { return server.offered() != 0; }));
+    Fd clone = open_device();
+    std::uint32_t original = static_cast<std::uint32_t>(server.device());
+    ASSERT_EQ(ioctl(clone, FUSE_DEV_IOC_CLONE, &original), 0) << errno;
+    EXPECT_EQ(ioctl(clone, FUSE_DEV_IOC_CLONE, &original), -1) << "cloned twice";
+    server.pause();
+    Task reader("stat", [&] {
+        struct stat st;
+        return stat(server.mnt("f").c_str(), &st) ? errno : 0;
+    });
+    // The request is read, and has to be answered, here.
+    std::string buffer(1 << 20, '\0');
+    ssize_t n = read(clone, buffer.data(), buffer.size());
+    ASSERT_GT(n, ssize_t(sizeof(fuse_in_header))) << errno;
+    fuse_in_header header;
+    std::memcpy(&header, buffer.data(), sizeof(header));
+    EXPECT_EQ(header.opcode, unsigned(FUSE_LOOKUP));
+    struct {
+        fuse_out_header header;
+        fuse_entry_out entry;
+    } out{};
+    out.header = {sizeof(out), 0, header.unique};
+    out.entry.nodeid = 100;
+    out.entry.attr_valid = 3600;
+    out.entry.attr = file_attributes(100, 7, 0);
+    EXPECT_EQ(write(clone, &out, sizeof(out)), ssize_t(sizeof(out))) << errno;
+    EXPECT_TRUE(reader.ends_within(20s)) << reader.where();
+    EXPECT_EQ(reader.status(), 0);
+    server.resume();
 }
