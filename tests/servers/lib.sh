@@ -20,6 +20,8 @@ end() {
     return "$status"
 }
 trap end EXIT
+set -o errtrace
+trap 'echo "failed: $BASH_COMMAND (${BASH_SOURCE[0]##*/}, line $LINENO)" >&2' ERR
 
 # mount_as ARGUMENT...: the arguments of mount(8) behind "-t fusewb", for the table too.
 mount_as() {
@@ -27,6 +29,21 @@ mount_as() {
     echo "$mounted_as"
     mount -t fusewb "$@" "$mnt"
     mountpoint "$mnt"
+}
+
+# mount_passthrough OPTION...: a directory of this machine's, through passthrough_ll with the
+# writeback cache, for those who work on it.
+mount_passthrough() {
+    example passthrough_ll
+    mkdir -p "$base/back"
+    mount_as "passthrough_ll#" -o "source=$base/back,writeback" "$@"
+}
+
+# cannot REASON: this server or this work cannot be tried here.
+cannot() {
+    trap - ERR
+    echo "cannot: $*"
+    exit 77
 }
 
 # writeback: what the connection of the mount does, as fusewbd shows it.
@@ -65,6 +82,13 @@ verified() {
     local how=${mounted_as//$base/...} mode
     mode=$(writeback)
     echo "[ SERVER   ] $1 | $2 | $how | ${mode:?} | $(find "$mnt" -type f 2>/dev/null | wc -l) files"
+}
+
+# done_on NAME VERSION TEXT: the line of the table of work; what was done, in a few words.
+done_on() {
+    local mode
+    mode=$(writeback)
+    echo "[ WORK     ] $1 | $2 | ${mode:?} | $3"
 }
 
 # version_of PACKAGE

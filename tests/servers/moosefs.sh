@@ -19,7 +19,7 @@ TOPOLOGY_FILENAME = /dev/null
 # New chunk servers get chunks at once.
 REPLICATIONS_DELAY_INIT = 0
 END
-    mfsmaster -f -c "$base/master/cfg" start &
+    mfsmaster -f -c "$base/master/cfg" start >"$base/master/log" 2>&1 &
     for n in 1 2; do
         cat >"$base/chunks$n/cfg" <<END
 WORKING_USER = root
@@ -32,19 +32,58 @@ CSSERV_LISTEN_PORT = 942$n
 LABELS = $n
 END
         echo "$base/disk$n" >"$base/chunks$n/hdd"
-        mfschunkserver -f -c "$base/chunks$n/cfg" start &
+        mfschunkserver -f -c "$base/chunks$n/cfg" start >"$base/chunks$n/log" 2>&1 &
         eval "chunkserver$n=\$!"
     done
+}
+
+# space FILE: bytes of the file system that it is on.
+space() {
+    stat -f -c '%b %S' "$1" | awk '{ printf "%.0f", $1 * $2 }'
+}
+
+# eventually COMMAND...: until it succeeds, which an emulated machine takes its time for.
+eventually() {
+    local end=$((SECONDS + 120))
+    until "$@"; do
+        ((SECONDS < end)) || {
+            echo "still not so: $*"
+            return 1
+        }
+        sleep 0.5
+    done
+}
+
+# The master may not listen yet.
+mounted() {
+    mount_as "mfsmount#" -o "mfsmaster=127.0.0.1,mfscachemode=AUTO" >"$base/said" 2>&1 && return
+    cat "$base/said"
+    ! grep -q "mountpoint '/dev/fd/.*' is not a directory" "$base/said" ||
+        cannot "mfsmount $(version_of moosefs-client) wants a directory for its mount point," \
+            "and takes no descriptor of a mount that is there"
+    return 1
+}
+
+# Both chunk servers count their disk, which is the same one.
+both_registered() {
+    (($(space "$mnt") * 2 > $(space "$base/disk1") * 3))
+}
+
+# Every chunk of every file is on both chunk servers.
+all_twice() {
+    local copies
+    copies=$(find "$mnt" -type f -size +0 -print0 | xargs -0 mfscheckfile) || return
+    grep -q 'with 2 copies' <<<"$copies" && ! grep -q 'with [013-9] cop' <<<"$copies"
 }
 
 serve() {
     local n sum
     cluster
-    sleep 5
-    mount_as "mfsmount#" -o "mfsmaster=127.0.0.1,mfscachemode=AUTO"
+    eventually mounted
+    eventually both_registered
     mfssetgoal 2 "$mnt"
     copy_and_verify "$mnt"
-    sleep 5
+    eventually all_twice
     # Under load: one is killed in the middle of what is written.
     dd if=/dev/urandom of="$base/load" bs=1M count=48 status=none
     sum=$(sha256sum <"$base/load")
@@ -55,7 +94,7 @@ serve() {
     for n in 1 2 3; do
         cp "$base/load" "$mnt/load$n"
     done
-    ! kill -0 "$chunkserver1" 2>/dev/null
+    ! kill -0 "$chunkserver1" || return
     drop_caches
     for n in 1 2 3; do
         [[ $(sha256sum <"$mnt/load$n") == "$sum" ]]

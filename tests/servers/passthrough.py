@@ -5,6 +5,7 @@
 A directory shown as it is, by pyfuse3, with the writeback cache on.
 """
 
+import ctypes
 import errno
 import os
 import stat
@@ -13,6 +14,16 @@ import sys
 import pyfuse3
 import trio
 from pyfuse3 import FUSEError
+
+
+RENAME_EXCHANGE = 2
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def renameat2(old, new, flags):
+    at_cwd = -100
+    if libc.renameat2(at_cwd, old, at_cwd, new, flags):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 def translated(method):
@@ -62,6 +73,21 @@ class Passthrough(pyfuse3.Operations):
     async def lookup(self, parent, name, ctx):
         path = os.path.join(self.path(parent), name)
         return self.known(path)
+
+    def moved(self, renames):
+        """What is known below the old paths is below the new ones now; all at once."""
+        for paths in self.paths.values():
+            for path in list(paths):
+                for old, new in renames:
+                    if path == old or path.startswith(old + b"/"):
+                        paths.remove(path)
+                        paths.add(new + path[len(old):])
+                        break
+
+    def gone(self, path):
+        """The name of another file from now on, or of none."""
+        for paths in self.paths.values():
+            paths.discard(path)
 
     async def forget(self, inode_list):
         for inode, count in inode_list:
@@ -113,12 +139,55 @@ class Passthrough(pyfuse3.Operations):
         return self.known(path)
 
     @translated
+    async def mknod(self, parent, name, mode, rdev, ctx):
+        path = os.path.join(self.path(parent), name)
+        os.mknod(path, mode & ~ctx.umask, rdev)
+        return self.known(path)
+
+    @translated
+    async def link(self, inode, parent, name, ctx):
+        path = os.path.join(self.path(parent), name)
+        os.link(self.path(inode), path, follow_symlinks=False)
+        return self.known(path)
+
+    @translated
+    async def rename(self, old_parent, old_name, new_parent, new_name, flags, ctx):
+        old = os.path.join(self.path(old_parent), old_name)
+        new = os.path.join(self.path(new_parent), new_name)
+        renameat2(old, new, flags)
+        if flags & RENAME_EXCHANGE:
+            self.moved([(old, new), (new, old)])
+        else:
+            self.gone(new)
+            self.moved([(old, new)])
+
+    @translated
     async def unlink(self, parent, name, ctx):
-        os.unlink(os.path.join(self.path(parent), name))
+        path = os.path.join(self.path(parent), name)
+        os.unlink(path)
+        self.gone(path)
 
     @translated
     async def rmdir(self, parent, name, ctx):
-        os.rmdir(os.path.join(self.path(parent), name))
+        path = os.path.join(self.path(parent), name)
+        os.rmdir(path)
+        self.gone(path)
+
+    @translated
+    async def getxattr(self, inode, name, ctx):
+        return os.getxattr(self.path(inode), name, follow_symlinks=False)
+
+    @translated
+    async def setxattr(self, inode, name, value, ctx):
+        os.setxattr(self.path(inode), name, value, follow_symlinks=False)
+
+    @translated
+    async def listxattr(self, inode, ctx):
+        return [os.fsencode(name) for name in os.listxattr(self.path(inode), follow_symlinks=False)]
+
+    @translated
+    async def removexattr(self, inode, name, ctx):
+        os.removexattr(self.path(inode), name, follow_symlinks=False)
 
     @translated
     async def open(self, inode, flags, ctx):
@@ -179,7 +248,7 @@ class Passthrough(pyfuse3.Operations):
     async def statfs(self, ctx):
         data, status = pyfuse3.StatvfsData(), os.statvfs(self.path(pyfuse3.ROOT_INODE))
         for name in ("f_bsize", "f_frsize", "f_blocks", "f_bfree", "f_bavail", "f_files",
-                     "f_ffree", "f_favail"):
+                     "f_ffree", "f_favail", "f_namemax"):
             setattr(data, name, getattr(status, name))
         return data
 

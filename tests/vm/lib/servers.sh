@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash disable=SC2034,SC2153 # what other parts set and read
 #
-# The servers that people run, from Debian's packages, unmodified, in a guest.
+# The servers that people run, from Debian's packages, unmodified, in a guest; and the work that
+# people do, on a mount there.
 
 SERVER_PACKAGES=(fuse-overlayfs sshfs openssh-server openssh-client gocryptfs python3-pyfuse3
-    squashfuse squashfs-tools moosefs-master moosefs-chunkserver moosefs-client iproute2)
+    squashfuse squashfs-tools moosefs-master moosefs-chunkserver moosefs-client iproute2
+    fio stress-ng git postgresql sqlite3
+    libcli11-dev libinih-dev libkmod-dev libmount-dev libnl-3-dev libnl-genl-3-dev libsdbus-c++-bin
+    libsdbus-c++-dev libsystemd-dev nlohmann-json3-dev)
 
 # servers_image SUITE: sets REPLY to an image with the packages of this tree and the servers'.
 servers_image() {
@@ -38,7 +42,8 @@ install_servers() {
     apt-get -q update
     apt-get -qy install --no-install-recommends "$@"
     # The tests start what they need.
-    systemctl disable ssh.service moosefs-master.service moosefs-chunkserver.service || true
+    systemctl disable ssh.service moosefs-master.service moosefs-chunkserver.service \
+        postgresql.service || true
 }
 
 # server_tests KERNEL [NAME...]: each server's script, in that kernel.
@@ -47,8 +52,8 @@ server_tests() {
     shift
     servers_image "$(kernel_suite "$kernel")"
     vm_defaults
-    VM_SHARE=$TOP/tests/servers VM_TIMEOUT=1800 VM_MEMORY=3072
-    vm_boot "$REPLY" "$kernel" /share/run "$@"
+    VM_SHARE=$TOP VM_TIMEOUT=1800 VM_MEMORY=3072
+    vm_boot "$REPLY" "$kernel" /share/tests/servers/run "$@"
 }
 
 # verb_servers: see ./run help.

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash disable=SC2154
+#
+# A PostgreSQL cluster on the mount: pgbench, every process of the database killed in the middle,
+# recovery, and the sums that every transaction keeps equal.
+
+as_postgres() {
+    setpriv --reuid=postgres --regid=postgres --clear-groups env -C / "PATH=$programs:$PATH" "$@"
+}
+
+sql() {
+    as_postgres psql -h "$base/run" -AtXq -d bench -c "$1"
+}
+
+start_database() {
+    as_postgres pg_ctl -w -t 120 -D "$mnt/data" -l "$base/run/log" \
+        -o "-k $base/run -c listen_addresses= -c shared_buffers=16MB -c max_connections=20" start
+}
+
+serve() {
+    local sums before after
+    programs=$(echo /usr/lib/postgresql/*/bin)
+    mkdir "$base"/{back,run}
+    chown postgres:postgres "$base"/{back,run}
+    mount_passthrough -o setuid=postgres,allow_other
+    as_postgres initdb -D "$mnt/data" -A trust --no-locale -E UTF8
+    start_database
+    as_postgres createdb -h "$base/run" bench
+    as_postgres pgbench -h "$base/run" -i -s 1 -q bench
+    as_postgres pgbench -h "$base/run" -c 4 -T 8 bench
+    as_postgres pgbench -h "$base/run" -c 4 -T 60 bench &
+    sleep 6
+    before=$(sql "SELECT count(*) FROM pgbench_history")
+    kill -9 "$(head -n 1 "$mnt/data/postmaster.pid")"
+    pkill -9 -u postgres -x postgres || true
+    wait "$!" || true
+    while pgrep -u postgres -x postgres; do sleep 0.2; done
+    drop_caches
+    start_database
+    sums=$(sql "SELECT (SELECT sum(abalance) FROM pgbench_accounts),
+        (SELECT sum(tbalance) FROM pgbench_tellers), (SELECT sum(bbalance) FROM pgbench_branches),
+        (SELECT sum(delta) FROM pgbench_history)")
+    after=$(sql "SELECT count(*) FROM pgbench_history")
+    echo "sums $sums, $before transactions before the kill, $after after it"
+    ((after >= before && before > 0))
+    [[ $(tr '|' '\n' <<<"$sums" | sort -u | wc -l) == 1 ]]
+    sql "VACUUM ANALYZE"
+    as_postgres pg_ctl -w -D "$mnt/data" stop
+    as_postgres pg_controldata "$mnt/data" | grep -q 'shut down'
+    done_on "PostgreSQL" "$(as_postgres postgres --version | awk '{print $3}')" \
+        "pgbench, killed with -9, recovered: $after transactions, sums equal"
+}
