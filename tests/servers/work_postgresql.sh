@@ -27,8 +27,9 @@ serve() {
     start_database
     as_postgres createdb -h "$base/run" bench
     as_postgres pgbench -h "$base/run" -i -s 1 -q bench
-    as_postgres pgbench -h "$base/run" -c 4 -T 8 bench
-    as_postgres pgbench -h "$base/run" -c 4 -T 60 bench &
+    # -n: or it would empty the history that the sums are compared with.
+    as_postgres pgbench -n -h "$base/run" -c 4 -T 8 bench
+    as_postgres pgbench -n -h "$base/run" -c 4 -T 60 bench &
     sleep 6
     before=$(sql "SELECT count(*) FROM pgbench_history")
     kill -9 "$(head -n 1 "$mnt/data/postmaster.pid")"
