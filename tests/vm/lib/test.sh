@@ -106,6 +106,7 @@ check_dkms() {
     scratch
     work=$(mktemp -d "$SCRATCH/dkms.XXXXXX")
     copy_sources "$work" dkms.conf module
+    # shellcheck disable=SC2016 # for the shell in there
     "$TOP/tests/vm/lib/in-root" --over "$root" --bind "$work" /mnt "$work/root" bash -euc '
         source=/usr/src/fusewb-$(sed -n "s/^PACKAGE_VERSION=\"\(.*\)\"/\1/p" /mnt/dkms.conf)
         mkdir "$source"
