@@ -115,7 +115,8 @@ void Governor::seen(model::ConnectionId id) {
     const Governed &state = governed(connection->kernel);
     if (!state.subject || *state.subject != subjectOf(*connection, state.subject)) {
         if (const Outcome applied = apply(id); !applied)
-            log::warning("connection ", id, ": ", applied.failure().what);
+            log::warning({{"FUSEWB_CONNECTION", std::to_string(id)}}, "connection ", id, ": ",
+                         applied.failure().what);
     } else if (!differences(state.wanted, connection->kernel.policy).empty()) {
         adopt(id);
     }
@@ -188,7 +189,8 @@ void Governor::release(model::ConnectionId id, std::uint64_t key) {
         return;
     std::erase_if(state->second.holds, [key](const Hold &hold) { return hold.key == key; });
     if (const Outcome applied = apply(id); !applied && applied.failure().error != ENOENT)
-        log::warning("connection ", id, ": ", applied.failure().what);
+        log::warning({{"FUSEWB_CONNECTION", std::to_string(id)}}, "connection ", id, ": ",
+                     applied.failure().what);
 }
 
 Outcome Governor::setDefaults(const model::Defaults &changes) {
@@ -260,7 +262,8 @@ void Governor::applyAll() {
         ids.push_back(id);
     for (const model::ConnectionId id : ids)
         if (const Outcome applied = apply(id); !applied && applied.failure().error != ENOENT)
-            log::warning("connection ", id, ": ", applied.failure().what);
+            log::warning({{"FUSEWB_CONNECTION", std::to_string(id)}}, "connection ", id, ": ",
+                         applied.failure().what);
 }
 
 // Somebody else told the kernel something: that is as good as set here. The news may be older than
@@ -280,7 +283,8 @@ void Governor::adopt(model::ConnectionId id) {
     if (const Outcome kept = store_.save(*facts, state.byHand); !kept)
         log::warning(kept.failure().what);
     if (const Outcome applied = apply(id); !applied && applied.failure().error != ENOENT)
-        log::warning("connection ", id, ": ", applied.failure().what);
+        log::warning({{"FUSEWB_CONNECTION", std::to_string(id)}}, "connection ", id, ": ",
+                     applied.failure().what);
 }
 
 } // namespace fusewb::core
