@@ -60,10 +60,14 @@ host_dependencies() {
         tr ',' '\n' | awk 'NF && $1 !~ /^(debhelper|dh-)/ {print $1}'
 }
 
+# unit_tests [DIRECTORY [OPTION...]]: in that directory of build/, with more options of CMake's.
 unit_tests() {
-    cmake -S "$TOP" -B "$BUILD/host" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_COMPILE_WARNING_AS_ERROR=ON
-    cmake --build "$BUILD/host" -j"$(nproc)"
-    ctest --test-dir "$BUILD/host" --output-on-failure
+    local build=$BUILD/${1:-host}
+    shift "$(($# ? 1 : 0))"
+    cmake -S "$TOP" -B "$build" -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+        -DCMAKE_COMPILE_WARNING_AS_ERROR=ON "$@"
+    cmake --build "$build" -j"$(nproc)"
+    ctest --test-dir "$build" --output-on-failure
 }
 
 check_scripts() {
@@ -194,13 +198,20 @@ verb_test() {
         debug_test
         return
         ;;
-    *) die "test takes --debug or nothing" ;;
+    --sanitize:1) ;;
+    *) die "test takes --debug, --sanitize or nothing" ;;
     esac
     mapfile -t dependencies < <(host_dependencies)
     need_packages git perl shellcheck g++ make "${dependencies[@]}" "${HOST_VM_PACKAGES[@]}" \
         "${HOST_BUILD_PACKAGES[@]}"
     [[ -z ${HOST_UML_PACKAGES[*]:-} ]] || need_packages "${HOST_UML_PACKAGES[@]}"
 
+    if [[ $* == --sanitize ]]; then
+        suite "unit tests with sanitizers" unit_tests sanitized -DCMAKE_BUILD_TYPE=Debug \
+            -DFUSEWB_SANITIZERS=ON
+        total
+        return
+    fi
     check "shell scripts are clean" check_scripts
     suite "unit tests" unit_tests
     check "guest roots of Debian 12 and 13" prepare_roots
