@@ -13,6 +13,7 @@
 #include <exception>
 #include <iostream>
 #include <systemd/sd-daemon.h>
+#include <time.h>
 
 namespace {
 
@@ -44,14 +45,26 @@ EventLoop makeLoop() {
     return loop;
 }
 
+// What Type=notify-reload wants to know, and Type=notify understands: a reload begins now, and ends
+// with READY=1.
+void sayReloading() {
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
+               static_cast<unsigned long long>(now.tv_sec) * 1'000'000 +
+                   static_cast<unsigned long long>(now.tv_nsec) / 1000);
+}
+
 // An error in a rule file is logged, and leaves the rules as they are.
 int onHangup(sd_event_source *, const signalfd_siginfo *, void *data) noexcept {
+    sayReloading();
     try {
         if (static_cast<core::Daemon *>(data)->reload())
             log::debug("the rules were read anew");
     } catch (const std::exception &error) {
         log::error("cannot read the rules anew: ", error.what());
     }
+    sd_notify(0, "READY=1");
     return 0;
 }
 
@@ -66,7 +79,8 @@ int run(const core::Options &options) {
         return EXIT_FAILURE;
     }
     const core::SystemAccounts accounts;
-    core::Daemon daemon(loop.get(), std::move(*link), accounts, {.version = FUSEWB_VERSION});
+    core::Daemon daemon(loop.get(), std::move(*link), accounts,
+                        {.version = FUSEWB_VERSION, .mountsPerUser = options.mountsPerUser});
     if (const Outcome started = daemon.start(); !started) {
         log::error(started.failure().what);
         return EXIT_FAILURE;

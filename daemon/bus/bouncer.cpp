@@ -25,6 +25,8 @@ constexpr std::array table{
     Entry{manager, "FindConnectionByServerPid", Access::Look},
     Entry{manager, "ListRules", Access::Inspect},
     Entry{manager, "Explain", Access::Inspect},
+    Entry{manager, "Mount", Access::Mount},
+    Entry{manager, "Unmount", Access::ManageOwn},
     Entry{manager, "Reload", Access::Manage},
     Entry{manager, "SetDefaultPolicy", Access::Manage},
     Entry{manager, "PrivilegedPolicy", Access::Manage},
@@ -58,6 +60,8 @@ const char *actionFor(Access access) {
         return "org.fusewb1.inspect";
     case Access::ManageOwn:
         return "org.fusewb1.manage-own-connection";
+    case Access::Mount:
+        return "org.fusewb1.mount";
     case Access::Manage:
         break;
     }

@@ -16,6 +16,7 @@ enum class Access {
     Look,      // at what /proc shows everybody as well
     Inspect,   // details of what others are doing
     ManageOwn, // a connection whose device the caller opened
+    Mount,     // a file system of the caller's own
     Manage,    // everything
 };
 

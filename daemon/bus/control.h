@@ -5,8 +5,10 @@
 
 #include "base/result.h"
 #include "model/connection.h"
+#include "mounter/message.h"
 #include "policy/rule.h"
 
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -48,6 +50,9 @@ public:
         policy::Effective effective;
     };
     virtual Result<Explanation> explain(model::ConnectionId id) = 0;
+
+    /// Mounts or unmounts for the user that the request names, who may. Calls back, perhaps later.
+    virtual void mount(mounter::Request request, std::function<void(Outcome)> answer) = 0;
 
     /// The machine is about to be suspended, which waits for nobody here.
     virtual void beforeSleep() = 0;

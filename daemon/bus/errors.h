@@ -43,6 +43,8 @@ inline sdbus::Error errorFor(const Failure &failure) {
     case EINVAL:
     case ERANGE:
         return invalidArgument(failure.what);
+    case EDQUOT:
+        return makeError("org.fusewb1.Error.TooMany", failure.what);
     case ENODEV:
         return makeError("org.fusewb1.Error.NotLoaded", failure.what);
     default:

@@ -43,4 +43,26 @@ void answerGuarded(Bouncer &bouncer, const Caller &caller, const char *interface
         });
 }
 
+/// Has the action begun if the caller may. The action calls back with the outcome, then or later,
+/// which is the answer.
+template <typename Action>
+void answerGuardedLater(Bouncer &bouncer, const Caller &caller, const char *interface,
+                        const char *member, std::optional<uid_t> owner, sdbus::Result<> &&result,
+                        Action action) {
+    auto pending = std::make_shared<sdbus::Result<>>(std::move(result));
+    bouncer.ask(caller, interface, member, owner,
+                [pending, action = std::move(action)](std::optional<sdbus::Error> refusal) {
+                    if (refusal) {
+                        pending->returnError(*refusal);
+                        return;
+                    }
+                    action([pending](const Outcome &outcome) {
+                        if (outcome)
+                            pending->returnResults();
+                        else
+                            pending->returnError(errorFor(outcome.failure()));
+                    });
+                });
+}
+
 } // namespace fusewb::bus

@@ -7,6 +7,7 @@
 #include "bus/values.h"
 
 #include <limits>
+#include <memory>
 
 namespace fusewb::bus {
 
@@ -67,6 +68,43 @@ void ManagerObject::Reload(sdbus::Result<> &&result) {
             throw invalidRules(reloaded.failure().what);
         return std::tuple<>();
     });
+}
+
+// A function has to be copyable, a descriptor is not.
+void ManagerObject::answerMount(sdbus::Result<> &&result, const char *member,
+                                mounter::Request request) {
+    const Caller caller = Caller::of(getObject());
+    request.user = caller.uid;
+    auto kept = std::make_shared<mounter::Request>(std::move(request));
+    answerGuardedLater(bouncer_, caller, Manager_adaptor::INTERFACE_NAME, member, caller.uid,
+                       std::move(result),
+                       [&control = control_, kept](std::function<void(Outcome)> answer) {
+                           control.mount(std::move(*kept), std::move(answer));
+                       });
+}
+
+void ManagerObject::Mount(sdbus::Result<> &&result, sdbus::UnixFd device, sdbus::UnixFd mountPoint,
+                          sdbus::UnixFd mountNamespace, std::uint32_t group, std::string source,
+                          std::string subtype, std::string options) {
+    mounter::Request request;
+    request.verb = mounter::Verb::Mount;
+    request.group = group;
+    request.source = std::move(source);
+    request.subtype = std::move(subtype);
+    request.options = std::move(options);
+    request.device = mounter::Descriptor(device.release());
+    request.place = mounter::Descriptor(mountPoint.release());
+    request.nameSpace = mounter::Descriptor(mountNamespace.release());
+    answerMount(std::move(result), "Mount", std::move(request));
+}
+
+void ManagerObject::Unmount(sdbus::Result<> &&result, sdbus::UnixFd root,
+                            sdbus::UnixFd mountNamespace) {
+    mounter::Request request;
+    request.verb = mounter::Verb::Unmount;
+    request.place = mounter::Descriptor(root.release());
+    request.nameSpace = mounter::Descriptor(mountNamespace.release());
+    answerMount(std::move(result), "Unmount", std::move(request));
 }
 
 void ManagerObject::ListRules(sdbus::Result<std::vector<RuleRow>> &&result) {

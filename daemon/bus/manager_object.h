@@ -46,6 +46,11 @@ private:
     std::vector<sdbus::ObjectPath> ListConnections() override;
     sdbus::ObjectPath FindConnectionByMountPoint(const std::string &mountPoint) override;
     sdbus::ObjectPath FindConnectionByServerPid(const std::uint32_t &pid) override;
+    void Mount(sdbus::Result<> &&result, sdbus::UnixFd device, sdbus::UnixFd mountPoint,
+               sdbus::UnixFd mountNamespace, std::uint32_t group, std::string source,
+               std::string subtype, std::string options) override;
+    void Unmount(sdbus::Result<> &&result, sdbus::UnixFd root,
+                 sdbus::UnixFd mountNamespace) override;
     void Reload(sdbus::Result<> &&result) override;
     void ListRules(sdbus::Result<std::vector<RuleRow>> &&result) override;
     void Explain(sdbus::Result<std::vector<VerdictRow>, std::vector<ValueRow>> &&result,
@@ -62,6 +67,7 @@ private:
 
     template <typename... Results, typename Action>
     void guarded(sdbus::Result<Results...> &&result, const char *member, Action action);
+    void answerMount(sdbus::Result<> &&result, const char *member, mounter::Request request);
 
     const model::Registry &registry_;
     Control &control_;

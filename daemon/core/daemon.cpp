@@ -27,9 +27,22 @@ constexpr unsigned mountReadsPerInterval = 10;
 // An answer that takes so long is none that can be counted on.
 constexpr std::uint64_t sleepyUSec = 1'000'000;
 
+// Each is a process of its own, which may hang for as long as its unit lets it.
+constexpr std::size_t mountsAtOnce = 8;
+
 // A bus that is restarted is back soon, or not for long.
 constexpr std::uint64_t firstBusPauseUSec = 100'000;
 constexpr std::uint64_t lastBusPauseUSec = 5'000'000;
+
+log::Fields about(model::ConnectionId id) { return {{"FUSEWB_CONNECTION", std::to_string(id)}}; }
+
+log::Fields about(const model::Request &request) {
+    log::Fields fields = about(request.connection);
+    fields.emplace_back("FUSEWB_OPERATION", model::operationName(request.opcode));
+    fields.emplace_back("FUSEWB_UNIQUE", std::to_string(request.unique));
+    fields.emplace_back("FUSEWB_AGE_USEC", std::to_string(request.ageUSec));
+    return fields;
+}
 
 } // namespace
 
@@ -46,7 +59,8 @@ Daemon::Daemon(sd_event *loop, std::unique_ptr<kernel::Link> link, const policy:
     : loop_(loop), settings_(std::move(settings)), registry_(*this), link_(std::move(link)),
       governor_(*link_, registry_, accounts, settings_.ruleDirectories,
                 Store(settings_.stateDirectory)),
-      holds_(loop, [this](std::uint64_t key) { holdEnded(key); }) {}
+      holds_(loop, [this](std::uint64_t key) { holdEnded(key); }),
+      mounting_(loop, settings_.mounterSocket) {}
 
 Daemon::~Daemon() = default;
 
@@ -157,7 +171,7 @@ void Daemon::refresh(model::ConnectionId id) {
     if (facts)
         registry_.apply(*facts);
     else if (facts.failure().error != ENOENT) // its removal is on the way
-        log::warning("cannot read connection ", id, ": ", facts.failure().what);
+        log::warning(about(id), "cannot read connection ", id, ": ", facts.failure().what);
 }
 
 std::uint64_t Daemon::turn() const {
@@ -213,6 +227,14 @@ void Daemon::moduleGone() {
 void Daemon::connectionSeen(const model::KernelFacts &facts) {
     log::debug("connection ", facts.id, " is ", name(facts.state));
     fresh_[facts.id] = turn();
+    const model::Connection *known = registry_.find(facts.id);
+    if (facts.state == model::State::Aborted && known &&
+        known->kernel.state != model::State::Aborted) {
+        log::Fields fields = about(facts.id);
+        fields.emplace_back("FUSEWB_REASON", name(facts.abortReason));
+        log::warning(fields, "connection ", facts.id, " (", known->server.executable,
+                     ") is aborted: ", name(facts.abortReason));
+    }
     registry_.apply(facts);
     governor_.seen(facts.id);
 }
@@ -226,11 +248,15 @@ void Daemon::connectionRemoved(model::ConnectionId id) {
 
 void Daemon::deadlineExpired(const model::Expiry &expiry) {
     const model::Request &request = expiry.request;
-    log::warning(
-        "connection ", request.connection, ": ", model::operationName(request.opcode), " number ",
-        request.unique, " has had no answer for ",
-        policy::formatDuration(request.ageUSec / 1000 * 1000), ", action: ",
-        policy::formatValue(policy::describe(policy::Setting::DeadlineAction), expiry.action));
+    const std::string action =
+        policy::formatValue(policy::describe(policy::Setting::DeadlineAction), expiry.action);
+    log::Fields fields = about(request);
+    fields.emplace_back("FUSEWB_ACTION", action);
+    fields.emplace_back("FUSEWB_PID", std::to_string(request.pid));
+    log::warning(fields, "connection ", request.connection, ": ",
+                 model::operationName(request.opcode), " number ", request.unique,
+                 " has had no answer for ", policy::formatDuration(request.ageUSec / 1000 * 1000),
+                 ", action: ", action);
     if (service_)
         service_->deadlineExpired(expiry);
 }
@@ -304,6 +330,42 @@ Result<bus::Control::Explanation> Daemon::explain(model::ConnectionId id) {
                        std::move(explanation->effective)};
 }
 
+// A user's mounts are the connections whose device the user opened, wherever they are mounted, and
+// though nobody but an open file holds them any more.
+void Daemon::mount(mounter::Request request, std::function<void(Outcome)> answer) {
+    const uid_t user = request.user;
+    if (user != 0) {
+        const std::size_t inWork = mounting_.inWork(user);
+        const auto held = static_cast<std::size_t>(std::count_if(
+            registry_.connections().begin(), registry_.connections().end(),
+            [user](const auto &entry) { return entry.second.kernel.serverUid == user; }));
+        if (request.verb == mounter::Verb::Mount && held + inWork >= settings_.mountsPerUser) {
+            answer(Failure{"there are " + std::to_string(held) +
+                               " file systems of yours, and no user may have more than " +
+                               std::to_string(settings_.mountsPerUser),
+                           EDQUOT});
+            return;
+        }
+        if (inWork >= mountsAtOnce) {
+            answer(Failure{"more than " + std::to_string(mountsAtOnce) +
+                               " mounts of yours are being worked on",
+                           EDQUOT});
+            return;
+        }
+    }
+    const char *what = request.verb == mounter::Verb::Mount ? "mounted" : "unmounted";
+    mounting_.ask(
+        std::move(request), [this, what, user, answer = std::move(answer)](const Outcome &outcome) {
+            if (outcome)
+                log::info({{"FUSEWB_USER", std::to_string(user)}}, what, " for user ", user);
+            // The kernel has told of the connection before the mount was done: it is counted from
+            // here.
+            if (const Outcome taken = link_->process(); !taken)
+                log::warning(taken.failure().what);
+            answer(outcome);
+        });
+}
+
 // A server that does not answer now may be the reason if the machine does not wake up well; the
 // suspend itself does not wait for it.
 void Daemon::beforeSleep() {
@@ -318,7 +380,7 @@ void Daemon::beforeSleep() {
     }
     for (const auto &[id, request] : oldest) {
         const model::Connection *connection = registry_.find(id);
-        log::warning("going to sleep while the server of connection ", id, " (",
+        log::warning(about(*request), "going to sleep while the server of connection ", id, " (",
                      connection ? connection->server.executable : std::string(),
                      ") has not answered ", model::operationName(request->opcode), " for ",
                      policy::formatDuration(request->ageUSec / 1000 * 1000));

@@ -8,6 +8,7 @@
 #include "bus/service.h"
 #include "core/governor.h"
 #include "core/holds.h"
+#include "core/mounting.h"
 #include "kernel/link.h"
 #include "model/registry.h"
 #include "proc/mounts.h"
@@ -32,6 +33,10 @@ public:
         std::vector<std::string> ruleDirectories = policy::ruleDirectories;
         /// What was set by hand is kept here over a restart; empty: it is not.
         std::string stateDirectory = "/run/fusewb/set";
+        /// Where fusewb-mounter is asked.
+        std::string mounterSocket = mounter::socketPath;
+        /// How many file systems a user other than root may have at the same time.
+        std::size_t mountsPerUser = 100;
     };
 
     /// The loop and the accounts must outlive the daemon.
@@ -98,6 +103,7 @@ private:
                                                  std::uint64_t minimumAgeUSec) override;
     std::span<const policy::Rule> rules() const override { return governor_.rules(); }
     Result<Explanation> explain(model::ConnectionId id) override;
+    void mount(mounter::Request request, std::function<void(Outcome)> answer) override;
     void beforeSleep() override;
     const model::Defaults &defaults() const override { return governor_.defaults(); }
     Outcome setDefaults(const model::Defaults &changes) override;
@@ -113,6 +119,7 @@ private:
     std::unique_ptr<kernel::Link> link_;
     Governor governor_;
     Holds holds_;
+    Mounting mounting_;
     std::map<std::uint64_t, model::ConnectionId> held_; // which connection a hold is for
     Descriptor mountinfo_;
     EventSource mountSource_;

@@ -29,6 +29,11 @@ std::variant<Options, Ending> parse(int argc, const char *const *argv, const std
                    "the least urgent messages to write: error, warning, info or debug")
         ->type_name("LEVEL")
         ->capture_default_str();
+    app.add_option("--mounts-per-user", options.mountsPerUser,
+                   "how many file systems a user other than root may have mounted")
+        ->type_name("NUMBER")
+        ->check(CLI::Range(std::size_t{0}, std::size_t{1'000'000}))
+        ->capture_default_str();
     try {
         app.parse(argc, argv);
     } catch (const CLI::CallForVersion &asked) {

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 
+#include <cstddef>
 #include <string>
 #include <variant>
 
@@ -11,6 +12,7 @@ namespace fusewb::core {
 
 struct Options {
     log::Level logLevel = log::Level::Info;
+    std::size_t mountsPerUser = 100;
 };
 
 /// There is nothing to run: a text to print and the status to exit with.

@@ -150,6 +150,10 @@ GUEST_TEST(ControlPlane, DeadlineOfAStoppedServerIsToldAndItsConnectionCanBeAbor
     })) << read_file(heard);
     expect_has(read_file(heard), "\"operation\":\"LOOKUP\"");
     expect_has(ctl("status " + quoted(server.mnt())), "LOOKUP");
+    EXPECT_TRUE(wait_until(20s, [] {
+        return say("journalctl -q -o cat -u fusewbd FUSEWB_OPERATION=LOOKUP FUSEWB_ACTION=report")
+                   .text.find("has had no answer") != std::string::npos;
+    }));
     EXPECT_FALSE(asks.ended());
     ctl("abort " + quoted(server.mnt()));
     EXPECT_TRUE(asks.ends_within(20s));
@@ -202,6 +206,23 @@ GUEST_TEST(ControlPlane, WalkThroughHoldsLineByLine) {
     EXPECT_EQ(said.status, 0) << read_file(log) << said.text;
     if (lent)
         std::filesystem::remove(server);
+}
+
+GUEST_TEST(ControlPlane, ModuleLoadedAnewIsFoundByItself) {
+    needs_daemon();
+    ASSERT_EQ(say("modprobe -r fusewb").status, 0);
+    EXPECT_TRUE(wait_until(20s, [] {
+        return say("busctl get-property org.fusewb /org/fusewb org.fusewb1.Manager ModuleVersion")
+                   .text == "s \"\"\n";
+    }));
+    ASSERT_EQ(say("modprobe fusewb").status, 0);
+    EXPECT_TRUE(wait_until(20s, [] {
+        return say("busctl get-property org.fusewb /org/fusewb org.fusewb1.Manager ModuleVersion")
+                   .text != "s \"\"\n";
+    }));
+    const Passthrough server;
+    EXPECT_TRUE(wait_until(
+        20s, [&] { return ctl("list").find(server.mnt().string()) != std::string::npos; }));
 }
 
 GUEST_TEST(ControlPlane, DaemonIsConfined) {

@@ -378,10 +378,26 @@ TEST_F(MountHelperTest, RefusesADirectoryThatHoldsADeadMount) {
     expect_unmounts();
 }
 
-TEST_F(MountHelperTest, RefusesOthersThanRoot) {
+// Where the daemon runs, a user without an active session is refused by polkit.
+TEST_F(MountHelperTest, RefusesUsersWhomNobodyAllowsIt) {
     const Outcome outcome =
         run({"mount.fusewb", passthrough_spec(), mnt(), "-o", source_option()}, "nobody");
-    expect_refused(outcome, 1, "only root", "as root");
+    if (fs::exists("/run/dbus/system_bus_socket"))
+        expect_refused(outcome, 1, "not allowed", "as root");
+    else
+        expect_refused(outcome, 2, "bus cannot be reached", "as root");
+    expect_nothing_left();
+}
+
+TEST_F(MountHelperTest, RefusesUsersWhatOnlyRootMayChoose) {
+    for (const std::string option : {"setuid=root", "remount"}) {
+        const Outcome outcome =
+            run({"mount.fusewb", passthrough_spec(), mnt(), "-o", option}, "nobody");
+        expect_refused(outcome, 1, "only root may", "as root");
+    }
+    const Outcome outcome =
+        run({"mount.fusewb", passthrough_spec(), mnt(), "-N", "/proc/1/ns/mnt"}, "nobody");
+    expect_refused(outcome, 1, "only root may", "as root");
     expect_nothing_left();
 }
 

@@ -78,6 +78,13 @@ Finding checkHelper() {
             "apt install --reinstall fusewb"};
 }
 
+Finding checkMounter() {
+    if (access("/run/fusewb-mounter.socket", F_OK) == 0)
+        return {"mounts for users", true, "fusewb-mounter.socket listens", ""};
+    return {"mounts for users", false, "fusewb-mounter.socket does not listen",
+            "systemctl start fusewb-mounter.socket"};
+}
+
 Finding checkRules() {
     struct NoAccounts final : policy::Accounts {
         std::optional<uid_t> user(const std::string &) const override { return std::nullopt; }
@@ -121,7 +128,8 @@ std::vector<Finding> checkDaemon() {
 } // namespace
 
 Exit doctor(Style style) {
-    std::vector<Finding> findings{checkModule(), checkDevice(), checkHelper(), checkRules()};
+    std::vector<Finding> findings{checkModule(), checkDevice(), checkHelper(), checkMounter(),
+                                  checkRules()};
     for (Finding &finding : checkDaemon())
         findings.push_back(std::move(finding));
     bool good = true;

@@ -10,7 +10,8 @@ namespace fusewb {
 const char *const usage_text =
     "Usage: mount -t fusewb SERVER#[SOURCE] DIRECTORY [-o OPTIONS]\n"
     "       mount -t fusewb.SERVER SOURCE|none DIRECTORY [-o OPTIONS]\n"
-    "       mount.fusewb SPEC DIRECTORY [-sfnv] [-N NAMESPACE] [-o OPTIONS] [-t TYPE]\n";
+    "       mount.fusewb SPEC DIRECTORY [-sfnv] [-N NAMESPACE] [-o OPTIONS] [-t TYPE]\n"
+    "       mount.fusewb -u [-l] DIRECTORY\n";
 
 namespace {
 
@@ -60,6 +61,12 @@ Status take_letters(const std::vector<std::string> &arguments, std::size_t &inde
             continue;
         case 'v':
             request.verbose = true;
+            continue;
+        case 'u':
+            request.unmount = true;
+            continue;
+        case 'l':
+            request.lazy = true;
             continue;
         case 'h':
             request.help = true;
@@ -125,6 +132,15 @@ Result<Request> parse_command_line(const std::vector<std::string> &arguments) {
     }
     if (request.help || request.version)
         return request;
+    if (request.unmount) {
+        if (words.size() != 1)
+            return Failure{ExitCode::usage, "-u takes one mount point",
+                           "use: mount.fusewb -u [-l] DIRECTORY"};
+        request.directory = words[0];
+        return request;
+    }
+    if (request.lazy)
+        return usage("-l goes with -u only");
     if (words.size() != 2)
         return usage(words.size() < 2 ? "a file system and a mount point are needed"
                                       : "too many arguments: " + words[2]);

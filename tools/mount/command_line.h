@@ -17,6 +17,8 @@ struct Request {
     std::string name_space; // -N: the mount namespace, a pid or a path; empty: the caller's
     bool fake = false;      // -f: everything but the mount itself
     bool verbose = false;   // -v
+    bool unmount = false;   // -u: take the caller's mount away
+    bool lazy = false;      // -l: with -u, without waiting for data
     bool help = false;
     bool version = false;
     MountOptions options;

@@ -4,6 +4,7 @@
 #include "mount/module_state.h"
 #include "mount/mount_point.h"
 #include "mount/server_process.h"
+#include "mount/user_mount.h"
 
 #include <fcntl.h>
 #include <grp.h>
@@ -64,17 +65,46 @@ Status remount(const Request &request) {
     return remount_file_system(request);
 }
 
+bool is_root() { return geteuid() == 0; }
+
+Status make_mount(const Request &request, const MountPoint &point, int device,
+                  const Account &account) {
+    if (!is_root())
+        return mount_for_user(request, point, device, account.group);
+    NamespaceVisit visit;
+    if (Status entered = visit.enter(request.name_space); !entered)
+        return entered;
+    return mount_file_system(request, point, device, account.user, account.group);
+}
+
+// After a failure, which is told; that this fails too adds nothing to it.
+void take_mount_away(const Request &request, const MountPoint &point) {
+    if (!is_root()) {
+        unmount_for_user(point.path, true);
+        return;
+    }
+    NamespaceVisit visit;
+    if (visit.enter(request.name_space))
+        detach_mount(point);
+}
+
+// What the daemon does not do for users, and no other right of theirs lets them do.
+Status check_for_user(const Request &request) {
+    for (const auto &[used, what] :
+         {std::pair{request.options.remount, "remount"},
+          std::pair{!request.options.setuid.empty(), "use setuid="},
+          std::pair{!request.name_space.empty(), "choose a mount namespace"}})
+        if (used)
+            return Failure{ExitCode::usage, std::string("only root may ") + what,
+                           "run mount as root, with sudo for example"};
+    return std::monostate{};
+}
+
 // Mounts, and starts the server. `device` is closed here on every path, so that from then on the
 // server alone keeps the connection alive.
 Status mount_and_start(const Request &request, const MountPoint &point, const std::string &path,
                        const Account &account, int device, ServerProcess &server) {
-    Status status = std::monostate{};
-    {
-        NamespaceVisit visit;
-        status = visit.enter(request.name_space);
-        if (status)
-            status = mount_file_system(request, point, device, account.user, account.group);
-    }
+    Status status = make_mount(request, point, device, account);
     if (!status) {
         close(device);
         return status;
@@ -90,17 +120,17 @@ Status mount_and_start(const Request &request, const MountPoint &point, const st
     if (!status) {
         // The server first: with its descriptor closed, taking the mount away waits for nobody.
         server.end_all();
-        NamespaceVisit visit;
-        if (visit.enter(request.name_space))
-            detach_mount(point);
+        take_mount_away(request, point);
     }
     return status;
 }
 
 Status run(const Request &request) {
-    if (geteuid() != 0)
-        return Failure{ExitCode::usage, "only root may mount a file system of type fusewb",
-                       "run mount as root, with sudo for example"};
+    if (request.unmount)
+        return unmount_for_user(request.directory, request.lazy);
+    if (!is_root())
+        if (Status fit = check_for_user(request); !fit)
+            return fit;
     if (request.options.remount)
         return request.fake ? Status{std::monostate{}} : remount(request);
     const Result<Account> account = find_account(request.options.setuid);

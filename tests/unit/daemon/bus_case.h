@@ -64,6 +64,12 @@ protected:
         std::string name = (std::filesystem::temp_directory_path() / "fusewbd-state-XXXXXX");
         directory = mkdtemp(name.data());
         std::filesystem::create_directory(directory / "rules");
+        settings = {.version = "1.2.3",
+                    .mountinfo = "/proc/self/mountinfo",
+                    .root = "",
+                    .ruleDirectories = {directory / "rules"},
+                    .stateDirectory = directory / "set",
+                    .mounterSocket = directory / "mounter"};
     }
 
     ~BusTest() override {
@@ -91,13 +97,8 @@ protected:
     std::unique_ptr<core::Daemon> makeDaemon() { return makeDaemon(kernel); }
 
     std::unique_ptr<core::Daemon> makeDaemon(FakeLink::Kernel &of) {
-        return std::make_unique<core::Daemon>(
-            loop.get(), std::make_unique<FakeLink>(of), accounts,
-            core::Daemon::Settings{.version = "1.2.3",
-                                   .mountinfo = "/proc/self/mountinfo",
-                                   .root = "",
-                                   .ruleDirectories = {directory / "rules"},
-                                   .stateDirectory = directory / "set"});
+        return std::make_unique<core::Daemon>(loop.get(), std::make_unique<FakeLink>(of), accounts,
+                                              settings);
     }
 
     std::string get(model::ConnectionId id, const std::string &property) {
@@ -111,6 +112,7 @@ protected:
 
     core::SystemAccounts accounts;
     std::filesystem::path directory;
+    core::Daemon::Settings settings;
     PrivateBus bus;
     FakeLink::Kernel kernel;
     EventLoop loop;

@@ -530,6 +530,59 @@ TEST_F(StrangerTest, EveryWritablePropertyIsRefused) {
     }
 }
 
+// An argument of that type, which is looked at after the caller only.
+void appendAny(sd_bus_message *message, const std::string &type) {
+    switch (type[0]) {
+    case 'a':
+        sd_bus_message_open_container(message, 'a', type.c_str() + 1);
+        sd_bus_message_close_container(message);
+        break;
+    case 'h':
+        sd_bus_message_append(message, "h", STDERR_FILENO);
+        break;
+    case 's':
+        sd_bus_message_append(message, "s", "");
+        break;
+    case 'o':
+        sd_bus_message_append(message, "o", "/");
+        break;
+    default:
+        sd_bus_message_append(message, type.c_str(), std::uint64_t{0});
+    }
+}
+
+// As the XML has them, so that a new one is among them; but what everybody may ask.
+TEST_F(StrangerTest, EveryMethodIsRefused) {
+    const FakePolkit polkit(bus.address(), {});
+    const std::regex method("<method name=\"(\\w+)\">([^]*?)</method>");
+    const std::regex argument("<arg name=\"\\w+\" type=\"([^\"]+)\" direction=\"in\"/>");
+    int refused = 0;
+    for (const std::string name : {"Manager", "Connection"}) {
+        std::ifstream file(std::string(FUSEWB_BUS_XML) + "/org.fusewb1." + name + ".xml");
+        std::stringstream text;
+        text << file.rdbuf();
+        const std::string xml = text.str();
+        for (std::sregex_iterator found(xml.begin(), xml.end(), method), end; found != end;
+             ++found) {
+            const std::string member = (*found)[1];
+            if (bus::accessFor("org.fusewb1." + name, member) == bus::Access::Look)
+                continue;
+            const std::string arguments = (*found)[2];
+            const Reply reply = other->callWith(
+                name == "Manager" ? managerPath : pathOf(3), "org.fusewb1." + name, member,
+                [&](sd_bus_message *message) {
+                    for (std::sregex_iterator each(arguments.begin(), arguments.end(), argument);
+                         each != end; ++each)
+                        appendAny(message, (*each)[1]);
+                });
+            EXPECT_EQ(reply.error, denied) << member;
+            ++refused;
+        }
+    }
+    EXPECT_GE(refused, 11);
+    EXPECT_EQ(kernel.changes, 0);
+}
+
 TEST_F(StrangerTest, PolkitsYesIsEnough) {
     const FakePolkit polkit(bus.address(),
                             {{"org.fusewb1.manage-policy", 'y'}, {"org.fusewb1.inspect", 'y'}});

@@ -43,6 +43,13 @@ TEST(Options, LogLevelIsTaken) {
     }
 }
 
+TEST(Options, BoundOfMountsIsTaken) {
+    const auto parsed = parse({"--mounts-per-user", "7"});
+    ASSERT_TRUE(std::holds_alternative<core::Options>(parsed));
+    EXPECT_EQ(std::get<core::Options>(parsed).mountsPerUser, 7U);
+    EXPECT_EQ(std::get<core::Options>(parse({})).mountsPerUser, 100U);
+}
+
 TEST(Options, VersionAndHelpEndWithSuccess) {
     const auto version = parse({"--version"});
     ASSERT_TRUE(std::holds_alternative<core::Ending>(version));
@@ -57,6 +64,8 @@ TEST(Options, VersionAndHelpEndWithSuccess) {
 TEST(Options, MistakesAreOneLineThatNamesThem) {
     expectMistake({"--log-level", "loud"}, "loud");
     expectMistake({"--log-level"}, "--log-level");
+    expectMistake({"--mounts-per-user", "-1"}, "-1");
+    expectMistake({"--mounts-per-user", "many"}, "many");
     expectMistake({"--bogus"}, "--bogus");
     expectMistake({"bogus"}, "bogus");
 }

@@ -86,9 +86,19 @@ TEST(CommandLine, RefusesWhatIsIncompleteOrUnknown) {
         {"srv#x", "/mnt", "-z"},
         {"srv#x", "/mnt", "-t", "ext4"},
         {"srv#x", "/mnt", "-t", "fusewb."},
+        {"srv#x", "/mnt", "-l"},
+        {"-u"},
+        {"-u", "srv#x", "/mnt"},
     };
     for (const Words &words : lines)
         EXPECT_EQ(refused(words).code, ExitCode::usage);
+}
+
+TEST(CommandLine, TakesAMountPointToUnmount) {
+    EXPECT_TRUE(parsed({"-u", "/mnt"}).unmount);
+    EXPECT_FALSE(parsed({"-u", "/mnt"}).lazy);
+    EXPECT_TRUE(parsed({"-ul", "/mnt"}).lazy);
+    EXPECT_EQ(parsed({"/mnt", "-u"}).directory, "/mnt");
 }
 
 TEST(CommandLine, StartsTheServerOnTheDescriptorWithTheSourceFirst) {

@@ -8,7 +8,7 @@
 HOST_VM_PACKAGES=(mmdebstrap debian-archive-keyring ca-certificates gpg e2fsprogs cpio xz-utils
     kmod qemu-system-x86)
 
-GUEST_PACKAGES=(systemd systemd-sysv udev dbus kmod procps util-linux mount login passwd
+GUEST_PACKAGES=(systemd systemd-sysv udev dbus polkitd kmod procps util-linux mount login passwd
     e2fsprogs busybox-static xz-utils file less psmisc attr acl libcap2-bin
     gcc g++ make cmake pkg-config dkms sparse
     fuse3 libfuse3-dev fio strace

@@ -132,7 +132,7 @@ check_dkms() {
 
 # The tests of the whole, with fusewbd. The engine's come after them and without it: it would put
 # its policy in the place of what a test sets.
-GUEST_WITH_DAEMON='ControlPlane.*:MountHelperTest.*:MissingModuleTest.*'
+GUEST_WITH_DAEMON='ControlPlane.*:UserMount.*:MountHelperTest.*:MissingModuleTest.*'
 
 # guest_tests KERNEL: the live module's tests, in that kernel with the packages installed.
 guest_tests() {

@@ -11,7 +11,7 @@ UML_SOURCE=linux-source-6.12
 UML_SUITE=trixie
 HOST_UML_PACKAGES=(gcc libc6-dev make flex bison bc xz-utils patch kmod debian-archive-keyring gpg
     ca-certificates)
-HOST_SUITE_PACKAGES=(g++ cmake pkg-config libgtest-dev libmount-dev libkmod-dev fuse3 libfuse3-dev)
+HOST_SUITE_PACKAGES=(g++ cmake pkg-config libgtest-dev libmount-dev libkmod-dev libsystemd-dev fuse3 libfuse3-dev)
 # What neither the kernel nor a module for it reads: a third of the source.
 UML_UNREAD=('*/drivers/gpu/*.[ch]' '*/drivers/net/*/*.[ch]' '*/drivers/media/*.[ch]'
     '*/drivers/staging/*.[ch]' '*/drivers/infiniband/*.[ch]' '*/drivers/scsi/*.[ch]'
