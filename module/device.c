@@ -533,6 +533,8 @@ static int dev_release(struct inode *inode, struct file *file)
 		end_processing(dev);
 		fusewb_conn_put(conn);
 	}
+	if (dev->piece)
+		put_page(dev->piece);
 	put_cred(dev->opener_cred);
 	put_pid(dev->opener_pid);
 	kvfree(dev);

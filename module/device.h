@@ -23,10 +23,12 @@ struct iov_iter;
 struct fusewb_dev {
 	struct fusewb_conn *conn;	/* a reference, set once */
 	struct list_head node;		/* conn->devs, by its queue.lock */
-	spinlock_t lock;		/* processing, and the state of the
-					 * requests on it
+	spinlock_t lock;		/* processing, the state of the requests
+					 * on it, piece and piece_used
 					 */
 	struct list_head processing[FUSEWB_PROCESSING_BUCKETS];
+	struct page *piece;		/* splice.c: or NULL, a reference */
+	size_t piece_used;		/* bytes */
 	const struct cred *opener_cred;
 	struct pid *opener_pid;
 };

@@ -17,6 +17,7 @@
 #include "waits.h"
 
 static struct kmem_cache *req_cache;
+static struct kmem_cache *spans_cache;
 
 /* Two WRITEs of a connection can be built when nothing can be allocated. */
 #define RESERVE 2
@@ -38,9 +39,7 @@ int fusewb_req_reserve_init(struct fusewb_conn *conn)
 	init_waitqueue_head(&conn->reserve_wait);
 	err = mempool_init_slab_pool(&conn->req_reserve, RESERVE, req_cache);
 	if (!err)
-		err = mempool_init_kmalloc_pool(&conn->spans_reserve, RESERVE,
-						FUSEWB_WRITEBACK_SPANS *
-						sizeof(struct fusewb_span));
+		err = mempool_init_slab_pool(&conn->spans_reserve, RESERVE, spans_cache);
 	if (!err)
 		err = mempool_init_page_pool(&conn->copy_reserve, RESERVE_PAGES, 0);
 	return err;
@@ -142,28 +141,27 @@ fail:
 	return NULL;
 }
 
-struct fusewb_req *fusewb_req_alloc_writeback(struct fusewb_conn *conn,
-					      const struct fusewb_args *args,
-					      unsigned int max_spans)
+/* Without reclaim, then from the reserve; what is left is to reclaim. */
+static void *alloc_reserved(mempool_t *reserve, struct kmem_cache *cache)
 {
-	/* Without reclaim, then from the reserve; what is left is to reclaim. */
-	struct fusewb_req *req = mempool_alloc(&conn->req_reserve, GFP_RESERVE);
+	return mempool_alloc(reserve, GFP_RESERVE) ?: kmem_cache_alloc(cache, GFP_WRITEBACK);
+}
 
-	if (!req)
-		req = kmem_cache_alloc(req_cache, GFP_WRITEBACK);
+struct fusewb_req *fusewb_req_alloc_writeback(struct fusewb_conn *conn,
+					      const struct fusewb_args *args)
+{
+	struct fusewb_req *req = alloc_reserved(&conn->req_reserve, req_cache);
+
 	if (!req)
 		return NULL;
 	init_req(req, conn);
-	req->spans = kmalloc_array(max_spans, sizeof(*req->spans), GFP_WRITEBACK);
+	req->spans_reserved = true;
+	req->spans = alloc_reserved(&conn->spans_reserve, spans_cache);
 	if (!req->spans) {
-		req->spans = mempool_alloc(&conn->spans_reserve, GFP_RESERVE);
-		if (!req->spans) {
-			fusewb_req_put(req);
-			return NULL;
-		}
-		req->spans_pooled = true;
+		fusewb_req_put(req);
+		return NULL;
 	}
-	req->max_spans = max_spans;
+	req->max_spans = FUSEWB_WRITEBACK_SPANS;
 	/* The arguments of a WRITE fit in line: nothing is allocated here. */
 	WARN_ON_ONCE(set_args(req, args, GFP_NOFS));
 	return req;
@@ -199,10 +197,10 @@ static void free_req(struct kref *ref)
 	struct fusewb_conn *conn = req->conn;
 
 	drop_spans(req);
-	if (req->spans_pooled)
-		mempool_free(req->spans, &conn->spans_reserve);
-	else
+	if (!req->spans_reserved)
 		kvfree(req->spans);
+	else if (req->spans)
+		mempool_free(req->spans, &conn->spans_reserve);
 	if (req->in_args != req->inline_args)
 		kvfree(req->in_args);
 	mutex_destroy(&req->copying);
@@ -553,17 +551,36 @@ int fusewb_call(struct fusewb_conn *conn, struct fusewb_args *args)
 	return err;
 }
 
+/*
+ * What has a constructor is not filled with zeroes at each allocation, as kernels
+ * that are built so do (init_on_alloc): nothing here is read before it was written.
+ */
+static void constructed(void *object)
+{
+}
+
 int fusewb_req_init_caches(void)
 {
-	/* What the device copies: both headers and the arguments in line. */
-	req_cache = kmem_cache_create_usercopy("fusewb_req", sizeof(struct fusewb_req), 0,
-					       SLAB_ACCOUNT, offsetof(struct fusewb_req, in),
+	/*
+	 * What the device copies: both headers and the arguments in line. Not
+	 * charged to a memory group: a request has a task that waits for it, or
+	 * dirty data that was charged, or brings both to their end.
+	 */
+	req_cache = kmem_cache_create_usercopy("fusewb_req", sizeof(struct fusewb_req), 0, 0,
+					       offsetof(struct fusewb_req, in),
 					       offsetofend(struct fusewb_req, inline_args) -
-					       offsetof(struct fusewb_req, in), NULL);
-	return req_cache ? 0 : -ENOMEM;
+					       offsetof(struct fusewb_req, in), constructed);
+	spans_cache = kmem_cache_create("fusewb_spans",
+					FUSEWB_WRITEBACK_SPANS * sizeof(struct fusewb_span), 0, 0,
+					constructed);
+	if (req_cache && spans_cache)
+		return 0;
+	fusewb_req_destroy_caches();
+	return -ENOMEM;
 }
 
 void fusewb_req_destroy_caches(void)
 {
+	kmem_cache_destroy(spans_cache);
 	kmem_cache_destroy(req_cache);
 }

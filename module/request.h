@@ -110,7 +110,7 @@ struct fusewb_req {
 	bool no_answer;			/* NOTIFY_REPLY: done when it was read,
 					 * and in.unique is the server's
 					 */
-	bool spans_pooled;		/* spans came from the reserve */
+	bool spans_reserved;		/* spans go to the reserve */
 	bool left;			/* the waiter's own: it left, the server
 					 * has the request and @orphan follows
 					 */
@@ -275,17 +275,16 @@ struct fusewb_req *fusewb_req_alloc(struct fusewb_conn *conn,
 
 /**
  * fusewb_req_alloc_writeback() - the same for writeback, from a reserve
- * @max_spans: as for fusewb_req_alloc(), at most FUSEWB_WRITEBACK_SPANS
  *
- * Never waits for a server: what the reserve of the connection gave comes back
- * when its WRITEs have ended, which may be never. So those who must not wait
- * leave their folios dirty then, and the others use fusewb_req_wait_reserve().
+ * It has room for FUSEWB_WRITEBACK_SPANS spans. Never waits for a server: what
+ * the reserve of the connection gave comes back when its WRITEs have ended, which
+ * may be never. So those who must not wait leave their folios dirty then, and the
+ * others use fusewb_req_wait_reserve().
  * Return: the request with one reference, NULL if memory and reserve are used
  * up.
  */
 struct fusewb_req *fusewb_req_alloc_writeback(struct fusewb_conn *conn,
-					      const struct fusewb_args *args,
-					      unsigned int max_spans);
+					      const struct fusewb_args *args);
 #define FUSEWB_WRITEBACK_SPANS 256u
 
 struct fusewb_req *fusewb_req_get(struct fusewb_req *req);

@@ -2,12 +2,13 @@
 /*
  * splice(2) from the device: a message becomes buffers of a pipe.
  *
- * Header and arguments go into fresh pages. So does the payload, unless policy
- * grants the server the folios themselves: what is in a pipe stays there for
- * as long as its reader likes, and no deadline can take it back. Until then a
+ * Header and arguments go into pages of our own, a small message into a piece of
+ * one, of which the others are the same server's. So does the payload, unless
+ * policy grants the server the folios themselves: what is in a pipe stays there
+ * for as long as its reader likes, and no deadline can take it back. Until then a
  * folio does not migrate, since the pipe holds a reference, but nobody waits
- * for it. The reader cannot change it or take it away: the buffers have no way
- * to be stolen, and a pipe is written to behind its last buffer only.
+ * for it. The reader cannot change a page or take it away: the buffers have no
+ * way to be stolen, and a pipe is written to behind its last buffer only.
  *
  * A buffer of a live folio is as long as the folio's part of the message, which
  * every consumer of a pipe takes for a piece of a compound page.
@@ -30,9 +31,12 @@
 /* Enough for a message without payload, and for BATCH_FORGET. */
 #define FEW_PAGES 3
 
+/* Most messages without payload are no longer than that. */
+#define SMALL 512
+
 /**
  * struct message - what goes into the pipe
- * @pages: filled one after another, @few or memory of its own
+ * @pages: filled one after another, @few or memory of its own; a reference each
  * @few: enough for most
  * @nr: how many of them
  * @len: bytes in them
@@ -50,6 +54,55 @@ static void free_pages_of(struct message *msg)
 		put_page(msg->pages[--msg->nr].bv_page);
 	if (msg->pages != msg->few)
 		kvfree(msg->pages);
+}
+
+static bool cut(struct fusewb_dev *dev, struct message *msg, size_t len)
+{
+	lockdep_assert_held(&dev->lock);
+	if (!dev->piece || dev->piece_used + len > PAGE_SIZE)
+		return false;
+	get_page(dev->piece);
+	msg->few[0] = (struct bio_vec) {
+		.bv_page = dev->piece,
+		.bv_offset = dev->piece_used,
+		.bv_len = len,
+	};
+	dev->piece_used += ALIGN(len, sizeof(u64));
+	return true;
+}
+
+/* Room for @len bytes, at most SMALL. Return: 0 or -ENOMEM. */
+static int take_piece(struct fusewb_dev *dev, struct message *msg, size_t len)
+{
+	struct page *page = NULL, *old = NULL;
+	bool taken;
+
+	for (;;) {
+		spin_lock(&dev->lock);
+		taken = cut(dev, msg, len);
+		if (!taken && page) {
+			old = dev->piece;
+			dev->piece = page;
+			dev->piece_used = 0;
+			page = NULL;
+			taken = cut(dev, msg, len);
+		}
+		spin_unlock(&dev->lock);
+		if (taken)
+			break;
+		page = alloc_page(GFP_KERNEL | __GFP_NOWARN);
+		if (!page)
+			return -ENOMEM;
+	}
+	/* Another thread was faster. */
+	if (page)
+		put_page(page);
+	if (old)
+		put_page(old);
+	msg->pages = msg->few;
+	msg->nr = 1;
+	msg->len = len;
+	return 0;
 }
 
 /* Room for @len bytes. Return: 0 or -ENOMEM, then it is empty. */
@@ -112,10 +165,11 @@ static void push_pages(struct pipe_inode_info *pipe, struct message *msg, size_t
 	unsigned int i;
 
 	for (i = 0; len; i++) {
-		size_t n = min_t(size_t, len, PAGE_SIZE);
+		const struct bio_vec *bv = &msg->pages[i];
+		size_t n = min_t(size_t, len, bv->bv_len);
 
-		get_page(msg->pages[i].bv_page);
-		push(pipe, msg->pages[i].bv_page, 0, n);
+		get_page(bv->bv_page);
+		push(pipe, bv->bv_page, bv->bv_offset, n);
 		len -= n;
 	}
 }
@@ -134,14 +188,16 @@ static void push_spans(struct pipe_inode_info *pipe, const struct fusewb_req *re
 }
 
 /* Return: 0, -EIO if it takes more buffers than are free, -ENOMEM, -EINTR. */
-static int splice_request(struct fusewb_req *req, struct pipe_inode_info *pipe)
+static int splice_request(struct fusewb_dev *dev, struct fusewb_req *req,
+			  struct pipe_inode_info *pipe)
 {
 	bool live = req->payload_in && READ_ONCE(req->conn->policy.splice_folios);
+	size_t len = live ? req->in.len - req->payload_len : req->in.len;
 	struct message msg;
 	struct iov_iter to;
 	int err;
 
-	err = alloc_pages_of(&msg, live ? req->in.len - req->payload_len : req->in.len);
+	err = len <= SMALL ? take_piece(dev, &msg, len) : alloc_pages_of(&msg, len);
 	if (err)
 		return err;
 	iter_of(&msg, &to);
@@ -226,7 +282,7 @@ ssize_t fusewb_dev_splice_read(struct file *file, loff_t *pos,
 			}
 			/* It may be answered and gone once it is handed over. */
 			len = req->in.len;
-			ret = splice_request(req, pipe);
+			ret = splice_request(dev, req, pipe);
 			if (!ret) {
 				fusewb_dev_hand_over(dev, req);
 				return len;

@@ -120,7 +120,7 @@ static struct fusewb_req *new_write(struct issue *is)
 	};
 	struct fusewb_req *req;
 
-	req = fusewb_req_alloc_writeback(is->conn, &args, FUSEWB_WRITEBACK_SPANS);
+	req = fusewb_req_alloc_writeback(is->conn, &args);
 	if (req) {
 		req->payload_in = true;
 		req->end = write_end;
