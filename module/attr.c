@@ -114,6 +114,9 @@ void fusewb_change_attributes(struct inode *inode, const struct fuse_attr *attr,
 	loff_t old_size;
 	bool changed;
 
+	/* Before the size shows it. */
+	if (!local)
+		fusewb_server_has(fi, attr->size);
 	spin_lock(&fi->lock);
 	if (attr_version < fi->attr_version) {
 		spin_unlock(&fi->lock);
@@ -314,6 +317,13 @@ static void set_local_times(struct inode *inode, const struct iattr *attr)
 	spin_unlock(&fi->lock);
 }
 
+/* What is held ends up with the server as holes, if the file grows again. */
+static void truncated(struct inode *inode, loff_t size)
+{
+	fusewb_server_truncated(FUSEWB_I(inode), size);
+	truncate_setsize(inode, size);
+}
+
 static int send_setattr(struct inode *inode, struct iattr *attr)
 {
 	struct fusewb_conn *conn = fusewb_inode_conn(inode);
@@ -346,7 +356,7 @@ static int send_setattr(struct inode *inode, struct iattr *attr)
 	if (local)
 		set_local_times(inode, attr);
 	if (attr->ia_valid & ATTR_SIZE)
-		truncate_setsize(inode, attr->ia_size);
+		truncated(inode, attr->ia_size);
 	fusewb_change_attributes(inode, &out.attr,
 				 fusewb_valid_until(out.attr_valid, out.attr_valid_nsec),
 				 fusewb_attr_version(conn));

@@ -27,6 +27,12 @@
  * - Truncation holds first and drops the folios then. A folio issued before the
  *   hold is waited for, one found after it is refused and dropped.
  *
+ * What was never in a WRITE, and is behind the end that the server's file once
+ * had, is a hole: the server has no more to tell of it than that it is zeroes. So
+ * the end of what it may have is kept here too (writeback mode, in which nobody
+ * else makes the file longer). Where the cache is not trusted any more, neither
+ * is this.
+ *
  * A range ends in the thread of the server that answers, or of whoever aborts
  * the connection. No lock is needed there but the one below.
  *
@@ -36,6 +42,7 @@
  */
 #include <linux/fs.h>
 #include <linux/interval_tree_generic.h>
+#include <linux/minmax.h>
 #include <linux/sched/signal.h>
 #include <linux/wait.h>
 
@@ -54,6 +61,7 @@ void fusewb_inflight_init(struct fusewb_inode *fi)
 {
 	spin_lock_init(&fi->inflight_lock);
 	fi->inflight = RB_ROOT_CACHED;
+	fi->server_end = 0;
 	init_waitqueue_head(&fi->inflight_wait);
 }
 
@@ -70,6 +78,33 @@ static void insert(struct fusewb_inode *fi, struct fusewb_range *range,
 	range->first = first;
 	range->last = last;
 	range_tree_insert(range, &fi->inflight);
+	/* A truncation has all of the rest, and gives the server nothing. */
+	if (last != U64_MAX)
+		fi->server_end = max(fi->server_end, last + 1);
+}
+
+void fusewb_server_has(struct fusewb_inode *fi, u64 end)
+{
+	spin_lock(&fi->inflight_lock);
+	fi->server_end = max(fi->server_end, end);
+	spin_unlock(&fi->inflight_lock);
+}
+
+void fusewb_server_truncated(struct fusewb_inode *fi, u64 end)
+{
+	spin_lock(&fi->inflight_lock);
+	fi->server_end = min(fi->server_end, end);
+	spin_unlock(&fi->inflight_lock);
+}
+
+bool fusewb_server_lacks(struct fusewb_inode *fi, u64 pos)
+{
+	bool ret;
+
+	spin_lock(&fi->inflight_lock);
+	ret = pos >= fi->server_end;
+	spin_unlock(&fi->inflight_lock);
+	return ret;
 }
 
 bool fusewb_inflight_add(struct fusewb_inode *fi, struct fusewb_range *range,

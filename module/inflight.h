@@ -105,4 +105,13 @@ int fusewb_inflight_hold_shared(struct fusewb_inode *fi, struct fusewb_range *ra
 				u64 first, u64 last);
 void fusewb_inflight_release(struct fusewb_inode *fi, struct fusewb_range *range);
 
+/** fusewb_server_has() - up to @end the server may have what we do not know of */
+void fusewb_server_has(struct fusewb_inode *fi, u64 end);
+
+/** fusewb_server_truncated() - it did, to @end. The range behind is held. */
+void fusewb_server_truncated(struct fusewb_inode *fi, u64 end);
+
+/** fusewb_server_lacks() - in writeback mode: from @pos on it has nothing */
+bool fusewb_server_lacks(struct fusewb_inode *fi, u64 pos);
+
 #endif

@@ -51,8 +51,9 @@ struct fusewb_inode {
 						 */
 
 	/* the in-flight ranges: inflight.h */
-	spinlock_t inflight_lock;	/* the next two */
+	spinlock_t inflight_lock;	/* the next three */
 	struct rb_root_cached inflight;
+	u64 server_end;			/* what the server may have ends here */
 	wait_queue_head_t inflight_wait;
 	atomic_t recalls;		/* WRITEs whose bytes became dirty again */
 

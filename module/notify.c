@@ -273,6 +273,7 @@ static void grow(struct inode *inode, loff_t end)
 	struct fusewb_inode *fi = FUSEWB_I(inode);
 	bool grown;
 
+	fusewb_server_has(fi, end);
 	spin_lock(&fi->lock);
 	grown = end > i_size_read(inode);
 	if (grown)

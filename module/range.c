@@ -65,6 +65,8 @@ int fusewb_drop_clean(struct inode *inode, loff_t first, loff_t last)
 	pgoff_t start = first >> PAGE_SHIFT, end = last >> PAGE_SHIFT;
 	int err;
 
+	/* Somebody else may have written there. */
+	fusewb_server_has(FUSEWB_I(inode), min(last, i_size_read(inode) - 1) + 1);
 	if (!mapping->nrpages)
 		return 0;
 	err = fusewb_reading_wait_cached(mapping, start, end);

@@ -85,6 +85,20 @@ static ssize_t fetch_part(struct inode *inode, struct fusewb_handle *h,
 	return ret;
 }
 
+/* Of what only we write there is nothing to ask behind what the server was given. */
+static bool nothing_to_ask(struct inode *inode, loff_t pos)
+{
+	return fusewb_conn_writeback(fusewb_inode_conn(inode)) &&
+	       (pos >= i_size_read(inode) || fusewb_server_lacks(FUSEWB_I(inode), pos));
+}
+
+static void fill_with_zeroes(struct folio *folio)
+{
+	folio_zero_range(folio, 0, folio_size(folio));
+	flush_dcache_folio(folio);
+	folio_mark_uptodate(folio);
+}
+
 static int fetch(struct inode *inode, struct fusewb_handle *h, struct folio *folio)
 {
 	struct fusewb_conn *conn = fusewb_inode_conn(inode);
@@ -99,10 +113,9 @@ static int fetch(struct inode *inode, struct fusewb_handle *h, struct folio *fol
 	if (err)
 		return err;
 
-	/* Behind the end of what only we have written there is nothing to ask. */
-	if (fusewb_conn_writeback(conn) && pos >= i_size_read(inode)) {
-		folio_zero_range(folio, 0, size);
-		goto uptodate;
+	if (nothing_to_ask(inode, pos)) {
+		fill_with_zeroes(folio);
+		return 0;
 	}
 	while (off < size) {
 		size_t n = min_t(size_t, size - off, conn->max_read);
@@ -118,7 +131,6 @@ static int fetch(struct inode *inode, struct fusewb_handle *h, struct folio *fol
 		}
 	}
 	zero_behind(inode, folio);
-uptodate:
 	flush_dcache_folio(folio);
 	folio_mark_uptodate(folio);
 	return 0;
@@ -202,6 +214,13 @@ void fusewb_readahead(struct readahead_control *rac)
 	if (fusewb_inflight_overlaps(FUSEWB_I(inode), readahead_pos(rac),
 				     readahead_pos(rac) + readahead_length(rac) - 1))
 		return;
+	if (nothing_to_ask(inode, readahead_pos(rac))) {
+		while ((folio = readahead_folio(rac))) {
+			fill_with_zeroes(folio);
+			folio_unlock(folio);
+		}
+		return;
+	}
 
 	while (readahead_count(rac)) {
 		if (!req) {

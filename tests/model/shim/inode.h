@@ -9,6 +9,7 @@ struct fusewb_inode {
 	struct inode inode;
 	spinlock_t inflight_lock;
 	struct rb_root_cached inflight;
+	u64 server_end;
 	wait_queue_head_t inflight_wait;
 };
 

@@ -14,6 +14,8 @@ typedef uint64_t u64;
 typedef int64_t s64;
 typedef int64_t loff_t;
 
+#define U64_MAX UINT64_MAX
+
 #ifdef __cplusplus
 extern "C" {
 #endif
