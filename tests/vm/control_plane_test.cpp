@@ -222,7 +222,7 @@ GUEST_TEST(ControlPlane, ModuleLoadedAnewIsFoundByItself) {
     }));
     const Passthrough server;
     EXPECT_TRUE(wait_until(
-        20s, [&] { return ctl("list").find(server.mnt().string()) != std::string::npos; }));
+        20s, [&] { return say("fusewbctl status " + quoted(server.mnt())).status == 0; }));
 }
 
 GUEST_TEST(ControlPlane, DaemonIsConfined) {
