@@ -17,6 +17,21 @@ namespace {
 // A dump that keeps being overtaken is asked for this often; after that the next event helps.
 constexpr int dumpAttempts = 16;
 
+// What the messages say, in their order; what one of them does not say as it should is logged.
+template <typename T>
+std::vector<T> decodeAll(const Messages &messages, const char *what,
+                         Result<T> (*decode)(const nlmsghdr *, std::size_t)) {
+    std::vector<T> all;
+    for (const Message &message : messages) {
+        auto decoded = decode(message.header(), message.size());
+        if (decoded)
+            all.push_back(std::move(*decoded));
+        else
+            log::warning(what, " is passed over: ", decoded.failure().what);
+    }
+    return all;
+}
+
 } // namespace
 
 Result<std::unique_ptr<Link>> GenlLink::open() {
@@ -77,15 +92,7 @@ Result<std::vector<model::Request>> GenlLink::requests(std::optional<model::Conn
     const auto messages = dump(FUSEWB_CMD_REQUEST_GET, std::move(limits));
     if (!messages)
         return messages.failure();
-    std::vector<model::Request> all;
-    for (const Message &message : *messages) {
-        auto request = decodeRequest(message.header(), message.size());
-        if (request)
-            all.push_back(std::move(*request));
-        else
-            log::warning("a request is passed over: ", request.failure().what);
-    }
-    return all;
+    return decodeAll(*messages, "a request", decodeRequest);
 }
 
 Outcome GenlLink::set(model::ConnectionId id, const policy::Values &values) {
@@ -225,16 +232,7 @@ Result<std::vector<model::KernelFacts>> GenlLink::askAll() {
     const auto messages = dump(FUSEWB_CMD_CONN_GET);
     if (!messages)
         return messages.failure();
-
-    std::vector<model::KernelFacts> all;
-    for (const Message &message : *messages) {
-        auto facts = decodeConnection(message.header(), message.size());
-        if (facts)
-            all.push_back(std::move(*facts));
-        else
-            log::warning("a connection is passed over: ", facts.failure().what);
-    }
-    return all;
+    return decodeAll(*messages, "a connection", decodeConnection);
 }
 
 Outcome GenlLink::familyChanged(const Message &message) {
@@ -254,38 +252,31 @@ Outcome GenlLink::familyChanged(const Message &message) {
 }
 
 void GenlLink::hear(const Message &message) {
-    switch (command(message.header())) {
-    case FUSEWB_CMD_DEADLINE_EXPIRED: {
-        const auto expiry = decodeExpiry(message.header(), message.size());
-        if (expiry)
-            observer_->deadlineExpired(*expiry);
+    const auto tell = [](const auto &decoded, auto how) {
+        if (decoded)
+            how(*decoded);
         else
-            log::warning("an event is passed over: ", expiry.failure().what);
+            log::warning("an event is passed over: ", decoded.failure().what);
+    };
+    const nlmsghdr *header = message.header();
+    const std::size_t size = message.size();
+    switch (command(header)) {
+    case FUSEWB_CMD_DEADLINE_EXPIRED:
+        tell(decodeExpiry(header, size),
+             [this](const model::Expiry &expiry) { observer_->deadlineExpired(expiry); });
         break;
-    }
-    case FUSEWB_CMD_POLICY_CHANGED: {
-        const auto changes = decodeDefaults(message.header(), message.size());
-        if (changes)
-            observer_->defaultsChanged(*changes);
-        else
-            log::warning("an event is passed over: ", changes.failure().what);
+    case FUSEWB_CMD_POLICY_CHANGED:
+        tell(decodeDefaults(header, size),
+             [this](const model::Defaults &changes) { observer_->defaultsChanged(changes); });
         break;
-    }
+    case FUSEWB_CMD_CONN_REMOVED:
+        tell(decodeConnection(header, size),
+             [this](const model::KernelFacts &facts) { observer_->connectionRemoved(facts.id); });
+        break;
     default:
-        connectionChanged(message);
+        tell(decodeConnection(header, size),
+             [this](const model::KernelFacts &facts) { observer_->connectionSeen(facts); });
     }
-}
-
-void GenlLink::connectionChanged(const Message &message) {
-    const auto facts = decodeConnection(message.header(), message.size());
-    if (!facts) {
-        log::warning("an event is passed over: ", facts.failure().what);
-        return;
-    }
-    if (command(message.header()) == FUSEWB_CMD_CONN_REMOVED)
-        observer_->connectionRemoved(facts->id);
-    else
-        observer_->connectionSeen(*facts);
 }
 
 } // namespace fusewb::kernel

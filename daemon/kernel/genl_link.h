@@ -49,7 +49,6 @@ private:
     Result<std::vector<model::KernelFacts>> askAll();
     Outcome familyChanged(const Message &message);
     void hear(const Message &message);
-    void connectionChanged(const Message &message);
 
     GenlSocket requests_;
     GenlSocket events_;

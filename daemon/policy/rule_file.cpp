@@ -4,10 +4,10 @@
 // buffer is a new line), so each line is looked at before it gets there.
 #include "policy/rule_file.h"
 
+#include "policy/space.h"
 #include "policy/units.h"
 
 #include <algorithm>
-#include <cctype>
 #include <cstring>
 #include <ini.h>
 #include <set>
@@ -21,16 +21,6 @@ constexpr std::size_t maxLine = 198;
 
 constexpr std::string_view matchSection = "Match";
 constexpr std::string_view policySection = "Policy";
-
-bool isSpace(char c) { return std::isspace(static_cast<unsigned char>(c)) != 0; }
-
-std::string_view trimmed(std::string_view text) {
-    while (!text.empty() && isSpace(text.front()))
-        text.remove_prefix(1);
-    while (!text.empty() && isSpace(text.back()))
-        text.remove_suffix(1);
-    return text;
-}
 
 class Parser {
 public:

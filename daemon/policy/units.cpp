@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "policy/units.h"
 
+#include "policy/space.h"
+
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cerrno>
 #include <charconv>
 #include <optional>
@@ -65,16 +66,7 @@ constexpr std::array sizeUnits{
     Unit{"G", 1ULL << 30}, Unit{"T", 1ULL << 40}, Unit{"P", 1ULL << 50}, Unit{"E", 1ULL << 60},
 };
 
-bool isSpace(char c) { return std::isspace(static_cast<unsigned char>(c)) != 0; }
 bool isDigit(char c) { return c >= '0' && c <= '9'; }
-
-std::string_view trimmed(std::string_view text) {
-    while (!text.empty() && isSpace(text.front()))
-        text.remove_prefix(1);
-    while (!text.empty() && isSpace(text.back()))
-        text.remove_suffix(1);
-    return text;
-}
 
 std::string quoted(std::string_view text) { return "\"" + std::string(text) + "\""; }
 
