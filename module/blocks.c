@@ -88,11 +88,11 @@ static void expect_mark(struct fusewb_blocks *blocks)
 	spin_unlock(&blocks->lock);
 }
 
-void fusewb_blocks_fault(struct folio *folio, size_t off)
+void fusewb_blocks_fault(struct folio *folio, size_t off, size_t len)
 {
 	struct fusewb_blocks *blocks;
 
-	fusewb_blocks_dirty(folio, off, PAGE_SIZE);
+	fusewb_blocks_dirty(folio, off, len);
 	/* The mm marks the folio once more before it unlocks it. */
 	blocks = blocks_of(folio);
 	if (blocks)

@@ -16,10 +16,12 @@ struct folio;
  */
 bool fusewb_blocks_dirty(struct folio *folio, size_t off, size_t len);
 
-/** fusewb_blocks_fault() - the same for the page at @off, by page_mkwrite, which
- * leaves the folio locked.
+/**
+ * fusewb_blocks_fault() - the same by page_mkwrite, which leaves the folio locked
+ *
+ * They have to be all that the fault may make writable.
  */
-void fusewb_blocks_fault(struct folio *folio, size_t off);
+void fusewb_blocks_fault(struct folio *folio, size_t off, size_t len);
 
 /**
  * fusewb_blocks_next() - find dirty bytes

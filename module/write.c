@@ -391,7 +391,12 @@ vm_fault_t fusewb_page_mkwrite(struct vm_fault *vmf)
 		ret = VM_FAULT_NOPAGE;
 		goto out;
 	}
-	fusewb_blocks_fault(folio, folio_page_idx(folio, vmf->page) << PAGE_SHIFT);
+	/* Without an entry for the page the fault may make more than one. */
+	if (!vmf->pte && fusewb_store_maps_all(folio))
+		fusewb_blocks_fault(folio, 0, folio_size(folio));
+	else
+		fusewb_blocks_fault(folio, folio_page_idx(folio, vmf->page) << PAGE_SHIFT,
+				    PAGE_SIZE);
 out:
 	sb_end_pagefault(inode->i_sb);
 	return ret;

@@ -111,6 +111,8 @@ GUEST_TEST(Blocks, AMappedStoreSendsItsPage) {
     auto *map = static_cast<char *>(
         mmap(nullptr, f.model.size(), PROT_READ | PROT_WRITE, MAP_SHARED, f.file, 0));
     ASSERT_NE(map, MAP_FAILED);
+    // What is mapped already is made writable page by page.
+    ASSERT_EQ(difference(f.model, std::string(map, f.model.size())), "");
     for (std::size_t at : {page, 100 * page, 101 * page, 900 * page}) {
         map[at] ^= 1;
         f.model[at] ^= 1;
@@ -128,6 +130,28 @@ GUEST_TEST(Blocks, AMappedStoreSendsItsPage) {
     ASSERT_EQ(fsync(f.file), 0);
     expect_pages(f.sent(), 2);
     f.expect_model();
+}
+
+// Of a folio that nothing maps the first store may make every page writable.
+GUEST_TEST(Blocks, EachStoreToAFolioThatOneFaultMappedIsSent) {
+    for (bool unmap : {false, true}) {
+        Cached f;
+        auto *map = static_cast<char *>(
+            mmap(nullptr, f.model.size(), PROT_READ | PROT_WRITE, MAP_SHARED, f.file, 0));
+        ASSERT_NE(map, MAP_FAILED);
+        for (std::size_t at :
+             {7 * page, 8 * page, std::size_t{0}, 255 * page, 300 * page, 299 * page}) {
+            f.model[at] ^= 1;
+            // Nothing is loaded before: that would map the page, read-only.
+            map[at] = f.model[at];
+        }
+        if (unmap)
+            munmap(map, f.model.size());
+        ASSERT_EQ(fsync(f.file), 0);
+        f.expect_model();
+        if (!unmap)
+            munmap(map, f.model.size());
+    }
 }
 
 GUEST_TEST(Blocks, TruncationInsideALargeFolioKeepsWhatIsBeforeIt) {
