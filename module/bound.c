@@ -11,7 +11,8 @@
  * A connection without it has a bound of its own, on what is dirty or in flight.
  * It opens by what the server answers, up to a share of the memory, and closes
  * to an eighth of that when nothing was answered for a while though something is
- * in flight. A writer issues what it has gathered itself. All connections
+ * in flight. A writer issues what it has gathered itself, and waits when it has
+ * unlocked the file; who stores to a mapping waits in his fault. All connections
  * together may keep a sixteenth part of the memory: that is less than what the mm
  * lets be dirty before it makes the writers of other file systems sleep
  * (vm.dirty_background_ratio and more), so servers that hang do not.
@@ -22,7 +23,6 @@
  * server as soon as an eighth of what its group may have is out.
  */
 #include <linux/backing-dev.h>
-#include <linux/bitops.h>
 #include <linux/fs.h>
 #include <linux/memcontrol.h>
 #include <linux/mm.h>
@@ -144,19 +144,9 @@ int fusewb_bound_wait(struct inode *inode)
 	return 0;
 }
 
-static void limit_mappings(struct fusewb_conn *conn, bool strict)
+bool fusewb_bound_closed(struct inode *inode)
 {
-	WRITE_ONCE(conn->mappings_limited, strict);
-	set_mask_bits(&conn->bdi->capabilities, BDI_CAP_STRICTLIMIT,
-		      strict ? BDI_CAP_STRICTLIMIT : 0);
-}
-
-void fusewb_bound_fault(struct inode *inode)
-{
-	struct fusewb_conn *conn = fusewb_inode_conn(inode);
-
-	if (!room(conn))
-		limit_mappings(conn, true);
+	return !room(fusewb_inode_conn(inode));
 }
 
 void fusewb_bound_issued(struct fusewb_conn *conn)
@@ -175,10 +165,6 @@ void fusewb_bound_freed(struct fusewb_conn *conn, unsigned long pages)
 			atomic_long_add(pages, &conn->answered);
 		WRITE_ONCE(conn->answered_at, jiffies);
 	}
-	if (!room(conn))
-		return;
-	if (READ_ONCE(conn->mappings_limited))
-		limit_mappings(conn, READ_ONCE(conn->policy.strict_limit));
-	if (wq_has_sleeper(&conn->bound_wait))
+	if (room(conn) && wq_has_sleeper(&conn->bound_wait))
 		wake_up_all(&conn->bound_wait);
 }

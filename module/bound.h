@@ -3,11 +3,13 @@
 #ifndef FUSEWB_BOUND_H
 #define FUSEWB_BOUND_H
 
+#include <linux/types.h>
+
 struct fusewb_conn;
 struct inode;
 
 /**
- * fusewb_bound_wait() - after write(2) made something of @inode dirty
+ * fusewb_bound_wait() - something of @inode was made dirty, or is about to be
  *
  * Issues it when enough has gathered, and waits for the server while too much is
  * dirty or in flight. No folio is locked, the inode may be. Connections with the
@@ -15,13 +17,8 @@ struct inode;
  */
 int fusewb_bound_wait(struct inode *inode);
 
-/**
- * fusewb_bound_fault() - before a page becomes writable in a mapping
- *
- * A fault cannot wait here, for it holds a lock of the memory map. If too much
- * is dirty the mm's own limit closes, for which that lock is dropped first.
- */
-void fusewb_bound_fault(struct inode *inode);
+/** fusewb_bound_closed() - would fusewb_bound_wait() wait? (The group aside.) */
+bool fusewb_bound_closed(struct inode *inode);
 
 /** fusewb_bound_issued() - more bytes are about to be in flight. */
 void fusewb_bound_issued(struct fusewb_conn *conn);

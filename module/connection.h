@@ -150,7 +150,6 @@ struct fusewb_conn {
 	/* how much may be dirty: bound.c */
 	atomic_long_t answered;		/* pages, since the server was silent */
 	unsigned long answered_at;	/* jiffies: of the last WRITE */
-	bool mappings_limited;		/* the mm's strict limit holds for now */
 	wait_queue_head_t bound_wait;	/* for room */
 
 	atomic64_t attr_version;	/* see struct fusewb_inode */

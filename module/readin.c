@@ -5,7 +5,8 @@
  * The kernel's core can read in, but it waits for a folio so that suspend fails
  * while the server does not answer. So it is only let at what is valid, and the
  * rest is asked for and waited for here: killable, freezable, and for a fault
- * without the lock of the mappings, as far as the fault can be taken once more.
+ * without the lock of the mappings, as far as the fault can be taken once more. So
+ * does a store wait here while too much is dirty (bound.c).
  */
 #include <linux/fs.h>
 #include <linux/mm.h>
@@ -15,6 +16,7 @@
 #include <linux/uio.h>
 
 #include "compat/compat.h"
+#include "bound.h"
 #include "connection.h"
 #include "file.h"
 #include "inode.h"
@@ -219,13 +221,22 @@ static bool is_valid(struct address_space *mapping, pgoff_t index)
 	return ret;
 }
 
+/* A store makes the page dirty, and waits as a writer does. */
+static bool has_to_wait(const struct vm_fault *vmf)
+{
+	return vmf->flags & FAULT_FLAG_WRITE && vmf->vma->vm_flags & VM_SHARED &&
+	       fault_flag_allow_retry_first(vmf->flags) &&
+	       fusewb_bound_closed(file_inode(vmf->vma->vm_file));
+}
+
 /* The fault's lock is given up, if that may be done. */
-static vm_fault_t read_in_unlocked(struct vm_fault *vmf, struct want *want)
+static vm_fault_t wait_unlocked(struct vm_fault *vmf, struct want *want, bool closed, bool valid)
 {
 	get_file(want->file);
 	release_fault_lock(vmf);
 	/* An error comes again, when the fault does. */
-	read_in(want);
+	if ((!closed || !fusewb_bound_wait(file_inode(want->file))) && !valid)
+		read_in(want);
 	fput(want->file);
 	return VM_FAULT_MAJOR | VM_FAULT_RETRY;
 }
@@ -240,14 +251,17 @@ vm_fault_t fusewb_fault(struct vm_fault *vmf)
 		.mapped = true,
 		.vm_flags = vmf->vma->vm_flags,
 	};
+	bool valid = is_valid(file->f_mapping, vmf->pgoff);
+	bool closed = has_to_wait(vmf);
 	int err;
 
-	if (is_valid(file->f_mapping, vmf->pgoff) || behind_end(file_inode(file), vmf->pgoff) ||
+	if ((valid && !closed) || behind_end(file_inode(file), vmf->pgoff) ||
 	    vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
 		return filemap_fault(vmf);
-	count_vm_event(PGMAJFAULT);
+	if (!valid)
+		count_vm_event(PGMAJFAULT);
 	if (fault_flag_allow_retry_first(vmf->flags))
-		return read_in_unlocked(vmf, &want);
+		return wait_unlocked(vmf, &want, closed, valid);
 
 	err = read_in(&want);
 	if (!err)

@@ -282,7 +282,14 @@ int fusewb_zero_gap(struct inode *inode, loff_t from, loff_t to)
 	return 0;
 }
 
-static ssize_t write_cached(struct kiocb *iocb, struct iov_iter *from)
+/* Until the mm and the connection let more be dirty. Return: 0 or -EINTR. */
+static int hold_up(struct inode *inode)
+{
+	return fusewb_throttle(inode->i_mapping) ?: fusewb_bound_wait(inode);
+}
+
+/* @owes: set if the writer has to be held up once the inode is unlocked */
+static ssize_t write_cached(struct kiocb *iocb, struct iov_iter *from, bool *owes)
 {
 	struct file *file = iocb->ki_filp;
 	struct inode *inode = file_inode(file);
@@ -326,8 +333,12 @@ static ssize_t write_cached(struct kiocb *iocb, struct iov_iter *from)
 		/* Who made nothing dirty owes nothing. */
 		if (!dirtied)
 			continue;
+		if (!iov_iter_count(from)) {
+			*owes = true;
+			break;
+		}
 		/* What was written stays written. */
-		ret = fusewb_throttle(file->f_mapping) ?: fusewb_bound_wait(inode);
+		ret = hold_up(inode);
 		if (ret)
 			break;
 	}
@@ -353,6 +364,7 @@ ssize_t fusewb_write_iter(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct file *file = iocb->ki_filp;
 	struct inode *inode = file_inode(file);
+	bool owes = false;
 	ssize_t ret;
 
 	if (fusewb_conn_aborted(fusewb_inode_conn(inode)))
@@ -367,8 +379,11 @@ ssize_t fusewb_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	if (ret > 0)
 		ret = remove_privs(file) ?: file_update_time(file) ?: ret;
 	if (ret > 0)
-		ret = write_cached(iocb, from);
+		ret = write_cached(iocb, from, &owes);
 	inode_unlock(inode);
+	/* What was written stays written, whatever ends the wait. */
+	if (owes)
+		hold_up(inode);
 	if (ret > 0)
 		ret = generic_write_sync(iocb, ret);
 	return ret;
@@ -381,9 +396,17 @@ vm_fault_t fusewb_page_mkwrite(struct vm_fault *vmf)
 	struct inode *inode = file_inode(file);
 	vm_fault_t ret = VM_FAULT_LOCKED;
 
+	/*
+	 * Nothing can be waited for here, with a lock of the mappings held. Without
+	 * its entry the store faults once more, in fusewb_fault(), which waits.
+	 */
+	if (vmf->pte && fusewb_bound_closed(inode)) {
+		unmap_mapping_pages(inode->i_mapping, vmf->pgoff, 1, false);
+		return VM_FAULT_NOPAGE;
+	}
+
 	sb_start_pagefault(inode->i_sb);
 	file_update_time(file);
-	fusewb_bound_fault(inode);
 	/* It is mapped, so it is uptodate: nobody who has it locked waits. */
 	folio_lock(folio);
 	if (folio->mapping != inode->i_mapping || folio_pos(folio) >= i_size_read(inode)) {

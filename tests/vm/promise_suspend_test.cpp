@@ -167,14 +167,45 @@ PROMISE_TEST(PromiseSuspend, SucceedsWithAWriterAtItsDirtyLimit) {
     pwrite_all(file, "x", 0);
     check(fsync(file), "fsync");
     server.stop();
-    Task writer("writer that is throttled", [&] {
+    // Who waits for the first of them waits for the server too.
+    auto push = [&] {
         std::string bytes = pattern(1 << 20, 1);
         for (off_t offset = 0; offset < (256 << 20); offset += 1 << 20)
             if (pwrite(file, bytes.data(), bytes.size(), offset) < 0)
                 return errno;
         return 0;
-    });
+    };
+    Task writer("writer that is throttled", push), other("writer of the same file", push);
     EXPECT_FALSE(writer.ends_within(2s)) << "nothing bounds the writer";
-    check_freezing(client, server, "suspend, a writer at its dirty limit");
+    EXPECT_FALSE(other.ended()) << "nothing bounds the other writer";
+    check_freezing(client, server, "suspend, two writers of a file at their dirty limit");
+    EXPECT_TRUE(writer.kill_within(60s)) << writer.where();
+    EXPECT_TRUE(other.kill_within(60s)) << other.where();
+}
+
+PROMISE_TEST(PromiseSuspend, SucceedsWithAMappingAtItsDirtyLimit) {
+    if (access("/sys/power/pm_test", W_OK))
+        throw Skip("this kernel has no /sys/power/pm_test");
+    constexpr off_t size = 128 << 20;
+    Passthrough server({.type = client.type});
+    Fd file(server.mnt("f"), O_RDWR | O_CREAT);
+    check(ftruncate(file, size), "ftruncate");
+    // What is stored to is cached, and some of it mapped, before the server stops.
+    std::string all(1 << 20, 0);
+    for (off_t offset = 0; offset < size; offset += 1 << 20)
+        check(pread(file, all.data(), all.size(), offset) < 0 ? -1 : 0, "pread");
+    server.stop();
+    Task writer("stores to a mapping", [&] {
+        auto *map = static_cast<volatile char *>(
+            mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0));
+        char sum = 0;
+        for (off_t offset = 0; offset < size / 2; offset += 4096)
+            sum = static_cast<char>(sum + map[offset]);
+        for (off_t offset = 0; offset < size; offset += 4096)
+            map[offset] = 'm';
+        return int{sum};
+    });
+    EXPECT_FALSE(writer.ends_within(4s)) << "nothing bounds the mapping";
+    check_freezing(client, server, "suspend, stores to a mapping at its dirty limit");
     EXPECT_TRUE(writer.kill_within(60s)) << writer.where();
 }
