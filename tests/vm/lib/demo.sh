@@ -18,7 +18,7 @@ verb_demo() {
 
     say "2/3 the main job on Linux 6.1, the packages installed with apt in the running guest"
     vm_defaults
-    VM_SHARE=$share VM_TIMEOUT=3600 VM_MEMORY=3072
+    VM_SHARE=$share VM_TIMEOUT=7200 VM_MEMORY=3072
     vm_boot "$REPLY" 6.1 /share/main-job
 
     say "3/3 1 MiB and 4 KiB writes"
