@@ -6,6 +6,7 @@
 //
 // That the caller may mount at all, and how often, was fusewbd's to find out. That the place is the
 // caller's own is checked here.
+#include "mounter/helper_note.h"
 #include "mounter/message.h"
 #include "mounter/place.h"
 #include "mounter/user_options.h"
@@ -69,7 +70,14 @@ Outcome configure(int context, const Request &request, const UserOptions &option
     return done();
 }
 
-Outcome makeMount(const Request &request, const OwnProc &proc) {
+// The mount is there, or gone, without it.
+void tell(const Request &request, const Outcome &noted) {
+    if (!noted)
+        std::cerr << "fusewb-mounter: user " << request.user << ": " << noted.failure().what
+                  << '\n';
+}
+
+Outcome makeMount(const Request &request, const OwnProc &proc, const HelperNotes &notes) {
     const auto options = sortUserOptions(request.options);
     if (!options)
         return options.failure();
@@ -96,6 +104,17 @@ Outcome makeMount(const Request &request, const OwnProc &proc) {
     if (move_mount(mount.get(), "", request.place.get(), "",
                    MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
         return Failure{std::string("cannot mount there: ") + std::strerror(errno), errno};
+    tell(request, notes.add(request.source, proc.pathOf(request.place.get())));
+    return done();
+}
+
+Outcome takeAway(const Request &request, const OwnProc &proc, const HelperNotes &notes) {
+    if (Outcome own = checkOwnMount(proc, request.place.get(), request.user); !own)
+        return own;
+    const std::string point = proc.pathOf(request.place.get());
+    if (Outcome detached = proc.detach(request.place.get()); !detached)
+        return detached;
+    tell(request, notes.remove(point));
     return done();
 }
 
@@ -103,13 +122,11 @@ Outcome work(const Request &request) {
     const auto proc = OwnProc::open();
     if (!proc)
         return proc.failure();
+    const HelperNotes notes;
     if (Outcome entered = enterNamespace(request.nameSpace.get()); !entered)
         return entered;
-    if (request.verb == Verb::Mount)
-        return makeMount(request, *proc);
-    if (Outcome own = checkOwnMount(*proc, request.place.get(), request.user); !own)
-        return own;
-    return proc->detach(request.place.get());
+    return request.verb == Verb::Mount ? makeMount(request, *proc, notes)
+                                       : takeAway(request, *proc, notes);
 }
 
 } // namespace

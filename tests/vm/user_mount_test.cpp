@@ -143,10 +143,20 @@ void as_nobody(std::chrono::seconds time, const std::function<void()> &work) {
     EXPECT_EQ(task.status(), 0);
 }
 
-int as_nobody(const std::string &command) {
-    const int status =
-        std::system(("setpriv --reuid=65534 --regid=65534 --clear-groups " + command).c_str());
+int as_user(uid_t user, const std::string &command) {
+    const std::string id = std::to_string(user);
+    const int status = std::system(
+        ("setpriv --reuid=" + id + " --regid=" + id + " --clear-groups " + command).c_str());
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+int as_nobody(const std::string &command) { return as_user(nobody, command); }
+
+// Whether libmount's table says anything of the mount point.
+bool noted(const std::filesystem::path &place) {
+    const std::filesystem::path notes = "/run/mount/utab";
+    return std::filesystem::exists(notes) &&
+           read_file(notes).find("TARGET=" + place.string() + " ") != std::string::npos;
 }
 
 GUEST_TEST(UserMount, MountsOnADirectoryOfTheUsersAndTakesItAway) {
@@ -168,6 +178,46 @@ GUEST_TEST(UserMount, MountsOnADirectoryOfTheUsersAndTakesItAway) {
         << read_file(log);
     EXPECT_EQ(table(), "");
     EXPECT_EQ(read_file(source / "file"), "hello\n");
+}
+
+GUEST_TEST(UserMount, UmountTakesItAwayForItsOwnerAlone) {
+    needs_daemon();
+    const Permission permission;
+    const std::filesystem::path place = own_directory("place");
+    const std::filesystem::path source = own_directory("source");
+    const std::string log = (scratch() / "log").string();
+    const auto mount = [&] {
+        EXPECT_EQ(as_nobody("mount.fusewb passthrough_ll# " + place.string() +
+                            " -o writeback,source=" + source.string() + " >" + log + " 2>&1"),
+                  0)
+            << read_file(log);
+        EXPECT_TRUE(noted(place));
+    };
+    const std::string umount = "umount " + place.string() + " >" + log + " 2>&1";
+    mount();
+    EXPECT_EQ(as_nobody("sh -c 'echo hello >" + (place / "file").string() + "'"), 0);
+    EXPECT_NE(as_user(1, umount), 0);
+    // Past the path, which another user cannot even look at.
+    EXPECT_NE(as_user(1, "umount.fusewb-user " + place.string() + " >" + log + " 2>&1"), 0);
+    EXPECT_TRUE(has(read_file(log), "another user") || has(read_file(log), "not allowed"))
+        << read_file(log);
+    EXPECT_TRUE(has(table(), place.string() + " "));
+    EXPECT_EQ(as_nobody(umount), 0) << read_file(log);
+    EXPECT_EQ(table(), "");
+    EXPECT_FALSE(noted(place));
+    EXPECT_EQ(read_file(source / "file"), "hello\n");
+
+    mount();
+    EXPECT_EQ(as_nobody("umount -l " + place.string() + " >" + log + " 2>&1"), 0) << read_file(log);
+    EXPECT_EQ(table(), "");
+    // The note goes whoever is asked, and however.
+    mount();
+    EXPECT_EQ(as_nobody("mount.fusewb -u " + place.string()), 0);
+    EXPECT_FALSE(noted(place));
+    mount();
+    EXPECT_EQ(std::system(umount.c_str()), 0) << read_file(log);
+    EXPECT_FALSE(noted(place));
+    EXPECT_EQ(table(), "");
 }
 
 GUEST_TEST(UserMount, TakesPolkitsYes) {

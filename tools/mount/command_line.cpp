@@ -136,6 +136,9 @@ Result<Request> parse_command_line(const std::vector<std::string> &arguments) {
         if (words.size() != 1)
             return Failure{ExitCode::usage, "-u takes one mount point",
                            "use: mount.fusewb -u [-l] DIRECTORY"};
+        if (!request.name_space.empty())
+            return Failure{ExitCode::usage, "-N does not go with -u",
+                           "unmount in the mount namespace that you are in"};
         request.directory = words[0];
         return request;
     }
@@ -155,6 +158,17 @@ Result<Request> parse_command_line(const std::vector<std::string> &arguments) {
         if (Status split = split_spec(request, letters.type); !split)
             return split.failure();
     return request;
+}
+
+Result<Request> parse_umount_line(const std::vector<std::string> &arguments) {
+    std::vector<std::string> as_own{"-u"};
+    for (const std::string &word : arguments) {
+        if (word == "-r")
+            return Failure{ExitCode::usage, "only root may remount",
+                           "run umount as root, with sudo for example"};
+        as_own.push_back(word == "-f" ? "-l" : word);
+    }
+    return parse_command_line(as_own);
 }
 
 std::vector<std::string> server_arguments(const Request &request, int device) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // mount(8) calls its helpers as: mount.fusewb SPEC DIR [-sfnv] [-N NS] [-o OPTS] [-t TYPE]
+// and umount(8) the one of users as: umount.fusewb-user DIR [-flnrv] [-N NS] [-t TYPE]
 #pragma once
 
 #include "mount/mount_options.h"
@@ -30,6 +31,9 @@ struct Request {
 
 // `arguments` without the program's name. Fails with ExitCode::usage.
 Result<Request> parse_command_line(const std::vector<std::string> &arguments);
+
+// The same where umount(8) calls. What it forces it does not wait for either.
+Result<Request> parse_umount_line(const std::vector<std::string> &arguments);
 
 // The server's argument vector: SERVER [SOURCE] /dev/fd/N [-o OPTIONS]
 std::vector<std::string> server_arguments(const Request &request, int device);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // mount.fusewb: mounts a file system of type fusewb and starts an unmodified FUSE server for it.
+// By the name of umount.fusewb-user it is umount(8)'s helper for users.
 #include "mount/command_line.h"
 #include "mount/module_state.h"
 #include "mount/mount_point.h"
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 #include <iostream>
 
 namespace {
@@ -160,7 +162,10 @@ int report(const Failure &failure) {
 } // namespace
 
 int main(int argc, char **argv) {
-    const Result<Request> request = parse_command_line({argv + 1, argv + argc});
+    const std::vector<std::string> arguments(argv + 1, argv + argc);
+    const bool umount = std::filesystem::path(argv[0]).filename().string().starts_with("umount.");
+    const Result<Request> request =
+        umount ? parse_umount_line(arguments) : parse_command_line(arguments);
     if (!request)
         return report(request.failure());
     if (request.value().help || request.value().version) {

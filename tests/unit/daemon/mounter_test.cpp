@@ -2,17 +2,25 @@
 // Mounts for users: what goes between fusewbd and fusewb-mounter, which options and places are a
 // user's to choose, and who is let through to ask.
 #include "bus_case.h"
+#include "mounter/helper_note.h"
 #include "mounter/message.h"
 #include "mounter/place.h"
 #include "mounter/user_options.h"
 
 #include <cerrno>
+#include <chrono>
+#include <cstdlib>
 #include <fcntl.h>
+#include <filesystem>
+#include <fstream>
 #include <gmock/gmock.h>
+#include <sched.h>
 #include <sys/epoll.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 namespace fusewb {
 namespace {
@@ -24,7 +32,7 @@ using testing::HasSubstr;
 constexpr uid_t user = 65534;
 
 Descriptor opened(const std::string &path, int flags = O_PATH) {
-    Descriptor file(open(path.c_str(), flags | O_CLOEXEC));
+    Descriptor file(open(path.c_str(), flags | O_CLOEXEC, 0644));
     EXPECT_TRUE(file.held()) << path;
     return file;
 }
@@ -140,6 +148,73 @@ TEST(UserOptions, RefuseWhatIsNotTheUsersToSay) {
     }
     EXPECT_EQ(mounter::sortUserOptions("allow_other").failure().error, EPERM);
     EXPECT_THAT(mounter::sortUserOptions("ro,user_id=0").failure().what, HasSubstr("user_id=0"));
+}
+
+// libmount is led to a table of the test's own.
+class HelperNotesTest : public testing::Test {
+protected:
+    HelperNotesTest() {
+        setenv("LIBMOUNT_UTAB", path_.c_str(), 1);
+        std::ofstream(path_) << "SRC=other TARGET=/other ROOT=/ OPTS=uhelper=udisks2\n";
+    }
+    ~HelperNotesTest() override {
+        unsetenv("LIBMOUNT_UTAB");
+        for (const char *suffix : {"", ".lock", ".event"})
+            std::filesystem::remove(path_ + suffix);
+    }
+
+    std::string table() const {
+        std::ifstream file(path_);
+        return {std::istreambuf_iterator<char>(file), {}};
+    }
+
+    std::string lockPath() const { return path_ + ".lock"; }
+
+private:
+    const std::string path_ = testing::TempDir() + "utab-" + std::to_string(getpid());
+};
+
+TEST_F(HelperNotesTest, MountIsNotedUntilItIsTakenAway) {
+    const mounter::HelperNotes notes;
+    const Outcome added = notes.add("host:/a dir", "/home/user/a mount");
+    ASSERT_TRUE(added) << added.failure().what;
+    EXPECT_THAT(table(), HasSubstr("SRC=host:/a\\040dir TARGET=/home/user/a\\040mount ROOT=/ "
+                                   "OPTS=uhelper=fusewb-user\n"));
+    const Outcome removed = notes.remove("/home/user/a mount");
+    ASSERT_TRUE(removed) << removed.failure().what;
+    EXPECT_EQ(table().find("fusewb"), std::string::npos) << table();
+    EXPECT_THAT(table(), HasSubstr("TARGET=/other"));
+    EXPECT_TRUE(notes.remove("/home/user/a mount"));
+}
+
+TEST_F(HelperNotesTest, WhoeverKeepsTheLockHoldsNobodyUp) {
+    const mounter::HelperNotes notes;
+    const Descriptor lock = opened(lockPath(), O_RDONLY | O_CREAT);
+    ASSERT_EQ(flock(lock.get(), LOCK_EX | LOCK_NB), 0);
+    const auto begin = std::chrono::steady_clock::now();
+    const Outcome added = notes.add("host:", "/home/user/mount");
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(20));
+    ASSERT_FALSE(added);
+    EXPECT_EQ(added.failure().error, ETIMEDOUT);
+    EXPECT_EQ(table().find("fusewb"), std::string::npos) << table();
+}
+
+TEST_F(HelperNotesTest, NothingIsWrittenWhereRunIsAnotherDirectory) {
+    const pid_t child = fork();
+    if (child == 0) {
+        const mounter::HelperNotes notes;
+        if (unshare(CLONE_NEWNS) < 0 ||
+            mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0 ||
+            mount("none", "/run", "tmpfs", 0, nullptr) < 0)
+            _exit(77);
+        _exit(notes.add("host:", "/mnt") ? 0 : 1);
+    }
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+        GTEST_SKIP() << "mounting takes root";
+    EXPECT_EQ(status, 0);
+    EXPECT_EQ(table().find("fusewb"), std::string::npos) << table();
 }
 
 class PlaceTest : public testing::Test {

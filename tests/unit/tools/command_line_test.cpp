@@ -101,6 +101,22 @@ TEST(CommandLine, TakesAMountPointToUnmount) {
     EXPECT_EQ(parsed({"/mnt", "-u"}).directory, "/mnt");
 }
 
+TEST(CommandLine, TakesWhatUmountSays) {
+    const auto lazy = [](const Words &words) {
+        const Result<Request> request = parse_umount_line(words);
+        EXPECT_TRUE(request) << request.failure().line();
+        EXPECT_TRUE(request.value().unmount);
+        EXPECT_EQ(request.value().directory, "/mnt");
+        return request.value().lazy;
+    };
+    EXPECT_FALSE(lazy({"/mnt"}));
+    EXPECT_FALSE(lazy({"/mnt", "-v", "-t", "fusewb.sshfs"}));
+    EXPECT_TRUE(lazy({"/mnt", "-l"}));
+    EXPECT_TRUE(lazy({"/mnt", "-f", "-v"}));
+    for (const Words &words : {Words{}, {"/mnt", "/srv"}, {"/mnt", "-r"}, {"/mnt", "-N", "1"}})
+        EXPECT_FALSE(parse_umount_line(words));
+}
+
 TEST(CommandLine, StartsTheServerOnTheDescriptorWithTheSourceFirst) {
     EXPECT_EQ(server_arguments(parsed({"sshfs#host:/a", "/mnt", "-o", "port=22,noatime"}), 5),
               (Words{"sshfs", "host:/a", "/dev/fd/5", "-o", "port=22"}));
