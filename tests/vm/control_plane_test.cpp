@@ -14,6 +14,7 @@
 #include <fstream>
 #include <sstream>
 #include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
 
 namespace {
@@ -223,6 +224,49 @@ GUEST_TEST(ControlPlane, ModuleLoadedAnewIsFoundByItself) {
     const Passthrough server;
     EXPECT_TRUE(wait_until(
         20s, [&] { return say("fusewbctl status " + quoted(server.mnt())).status == 0; }));
+}
+
+std::string property_of_unit(const std::string &name) {
+    const std::string text = say("systemctl show -P " + name + " fusewbd").text;
+    return text.substr(0, text.find('\n'));
+}
+
+// How often the daemon's threads have gone to sleep, which is as often as they woke.
+long long sleeps(const std::string &pid) {
+    long long sum = 0;
+    for (const auto &thread : std::filesystem::directory_iterator("/proc/" + pid + "/task")) {
+        const std::string status = read_file(thread.path() / "status");
+        const std::string key = "\nvoluntary_ctxt_switches:";
+        const std::size_t at = status.find(key);
+        check(at == std::string::npos ? -1 : 0, "the thread's status");
+        sum += std::stoll(status.substr(at + key.size()));
+    }
+    return sum;
+}
+
+// With a mount to look after. The one thing it wakes for is to feed systemd's watchdog, some
+// minutes apart: a minute that this fell into is followed by another, in which it cannot.
+GUEST_TEST(ControlPlane, IdleDaemonSleepsAMinuteThrough) {
+    needs_daemon();
+    const Passthrough server;
+    write_file(server.mnt("file"), "served");
+    const std::string pid = property_of_unit("MainPID");
+    ASSERT_TRUE(wait_until(60s, [&] {
+        const long long before = sleeps(pid);
+        std::this_thread::sleep_for(3s);
+        return sleeps(pid) == before;
+    })) << "it is not idle after a minute of rest";
+    for (int minute = 0; minute < 2; ++minute) {
+        const std::string fed = property_of_unit("WatchdogTimestampMonotonic");
+        const long long before = sleeps(pid);
+        std::this_thread::sleep_for(60s);
+        const long long woken = sleeps(pid) - before;
+        if (property_of_unit("WatchdogTimestampMonotonic") != fed && minute == 0)
+            continue;
+        EXPECT_EQ(woken, 0);
+        break;
+    }
+    EXPECT_EQ(property_of_unit("MainPID"), pid);
 }
 
 GUEST_TEST(ControlPlane, DaemonIsConfined) {
