@@ -107,7 +107,9 @@ std::vector<Finding> checkDaemon() {
             findings.push_back(
                 {"versions", false,
                  "the module is " + module + ", the daemon " + manager.text("Version"),
-                 "umount -a -t fusewb; modprobe -r fusewb; modprobe fusewb"});
+                 // The type of most has the server's name behind a dot, which umount -t wants said.
+                 "awk '$3 ~ /^fusewb/ { print $2 }' /proc/mounts | xargs -r umount; "
+                 "modprobe -r fusewb; modprobe fusewb"});
         for (const Connection &connection : bus.connections()) {
             if (connection.text("State") != "aborted")
                 continue;
