@@ -32,14 +32,29 @@ static struct kmem_cache *spans_cache;
 #define GFP_WRITEBACK (GFP_NOFS | __GFP_NORETRY | __GFP_NOWARN)
 #define GFP_RESERVE (GFP_NOWAIT | __GFP_NOWARN)
 
+/*
+ * The kernel's own pools of slab objects refuse caches with a constructor, for
+ * they may write to what they keep. Nothing here minds.
+ */
+static void *alloc_object(gfp_t gfp, void *cache)
+{
+	return kmem_cache_alloc(cache, gfp);
+}
+
+static void free_object(void *object, void *cache)
+{
+	kmem_cache_free(cache, object);
+}
+
 int fusewb_req_reserve_init(struct fusewb_conn *conn)
 {
 	int err;
 
 	init_waitqueue_head(&conn->reserve_wait);
-	err = mempool_init_slab_pool(&conn->req_reserve, RESERVE, req_cache);
+	err = mempool_init(&conn->req_reserve, RESERVE, alloc_object, free_object, req_cache);
 	if (!err)
-		err = mempool_init_slab_pool(&conn->spans_reserve, RESERVE, spans_cache);
+		err = mempool_init(&conn->spans_reserve, RESERVE, alloc_object, free_object,
+				   spans_cache);
 	if (!err)
 		err = mempool_init_page_pool(&conn->copy_reserve, RESERVE_PAGES, 0);
 	return err;
