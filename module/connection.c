@@ -71,6 +71,7 @@ static void free_conn(struct kref *ref)
 {
 	struct fusewb_conn *conn = container_of(ref, struct fusewb_conn, ref);
 
+	fusewb_deadlines_exit(&conn->deadlines);
 	fusewb_queue_exit(&conn->queue);
 	fusewb_req_reserve_exit(conn);
 	put_pid(conn->server_pid);

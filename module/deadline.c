@@ -2,11 +2,15 @@
 /*
  * Deadlines.
  *
- * A request that has one has a timer of its own until its end, so that it is late
- * by the timer's resolution and not by a scan's. The policy of the connection
- * says for each class of operations how long the server may take, and what
- * happens then. Both can change while the request runs: the deadline always
- * counts from the making of the request, and the timer is moved.
+ * The policy of the connection says for each class of operations how long the
+ * server may take, and what happens then. Both can change while a request runs:
+ * its deadline always counts from its making.
+ *
+ * So the requests of a class are late in the order in which they were made, and a
+ * list of each class in that order says who is next. A connection has one timer,
+ * which runs for the next of all or earlier, and then for the one after: a request
+ * is late by the timer's resolution and not by a scan's, while most come and go
+ * without touching the timer, which costs much more than the lists.
  *
  * A request without a deadline is not known here and costs nothing. Whether it
  * has one is asked each time it is put on a list, of the queue or of a device,
@@ -39,7 +43,7 @@
 #include "request.h"
 #include "trace.h"
 
-/* Timers this close to each other may run in one interrupt. */
+/* Timers of others this close may run in the same interrupt. */
 #define SLACK_NS NSEC_PER_MSEC
 
 static struct workqueue_struct *workqueue;
@@ -77,11 +81,32 @@ u32 fusewb_deadline_ms(const struct fusewb_req *req)
 	return deadline_of(&req->conn->policy, fusewb_class_of(req->in.opcode));
 }
 
-static void arm(struct fusewb_req *req, u32 ms)
+/* The timer runs no later than this. */
+static void arm(struct fusewb_deadlines *deadlines, ktime_t at)
 {
-	lockdep_assert_held(&req->conn->deadlines.lock);
-	hrtimer_start_range_ns(&req->deadline, ktime_add_ms(req->queued_at, ms), SLACK_NS,
-			       HRTIMER_MODE_ABS_SOFT);
+	lockdep_assert_held(&deadlines->lock);
+	if (deadlines->timer_at <= at)
+		return;
+	deadlines->timer_at = at;
+	hrtimer_start_range_ns(&deadlines->timer, at, SLACK_NS, HRTIMER_MODE_ABS_SOFT);
+}
+
+/* Mostly it is the last, or the first when it was late under another policy. */
+static void add_running(struct fusewb_deadlines *deadlines, struct fusewb_req *req)
+{
+	struct list_head *list = &deadlines->running[fusewb_class_of(req->in.opcode)];
+	struct fusewb_req *other;
+
+	lockdep_assert_held(&deadlines->lock);
+	other = list_first_entry_or_null(list, struct fusewb_req, unanswered);
+	if (other && ktime_before(req->queued_at, other->queued_at)) {
+		list_add(&req->unanswered, list);
+		return;
+	}
+	list_for_each_entry_reverse(other, list, unanswered)
+		if (!ktime_before(req->queued_at, other->queued_at))
+			break;
+	list_add(&req->unanswered, &other->unanswered);
 }
 
 static void hand_to_work(struct fusewb_req *req)
@@ -99,30 +124,42 @@ static void hand_to_work(struct fusewb_req *req)
 		fusewb_conn_put(conn);
 }
 
-static enum hrtimer_restart expired(struct hrtimer *timer)
+/* Hands over what is late, and lets the timer run for what is next. */
+static void look(struct fusewb_conn *conn)
 {
-	struct fusewb_req *req = container_of(timer, struct fusewb_req, deadline);
-	struct fusewb_deadlines *deadlines = &req->conn->deadlines;
-	u32 ms;
+	struct fusewb_deadlines *deadlines = &conn->deadlines;
+	ktime_t now = ktime_get(), at;
+	struct fusewb_req *req, *tmp;
+	enum fusewb_class class;
 
-	spin_lock(&deadlines->lock);
-	/* The request may have ended, the timer been moved since it fired. */
-	if (!list_empty(&req->unanswered) && !hrtimer_is_queued(timer)) {
-		ms = fusewb_deadline_ms(req);
-		if (ms && ktime_before(ktime_get(), ktime_add_ms(req->queued_at, ms)))
-			arm(req, ms);
-		else if (ms)
+	lockdep_assert_held(&deadlines->lock);
+	deadlines->timer_at = KTIME_MAX;
+	for (class = 0; class < FUSEWB_CLASS_ALL; class++) {
+		u32 ms = deadline_of(&conn->policy, class);
+
+		if (!ms)
+			continue;
+		list_for_each_entry_safe(req, tmp, &deadlines->running[class], unanswered) {
+			at = ktime_add_ms(req->queued_at, ms);
+			if (ktime_after(at, now)) {
+				arm(deadlines, at);
+				break;
+			}
+			list_move(&req->unanswered, &deadlines->past);
 			hand_to_work(req);
+		}
 	}
-	spin_unlock(&deadlines->lock);
-	return HRTIMER_NORESTART;
 }
 
-void fusewb_deadline_init(struct fusewb_req *req)
+static enum hrtimer_restart expired(struct hrtimer *timer)
 {
-	INIT_LIST_HEAD(&req->unanswered);
-	INIT_LIST_HEAD(&req->late);
-	hrtimer_setup(&req->deadline, expired, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_SOFT);
+	struct fusewb_conn *conn = container_of(timer, struct fusewb_conn, deadlines.timer);
+
+	spin_lock(&conn->deadlines.lock);
+	look(conn);
+	spin_unlock(&conn->deadlines.lock);
+	/* It may have been started again, here or before the lock was had. */
+	return HRTIMER_NORESTART;
 }
 
 void fusewb_deadline_watch(struct fusewb_req *req)
@@ -134,11 +171,11 @@ void fusewb_deadline_watch(struct fusewb_req *req)
 		return;
 	req->watched = true;
 	spin_lock_bh(&deadlines->lock);
-	list_add_tail(&req->unanswered, &deadlines->requests);
+	add_running(deadlines, req);
 	/* Under the lock, or a change of the policy might pass by unseen. */
 	ms = fusewb_deadline_ms(req);
 	if (ms)
-		arm(req, ms);
+		arm(deadlines, ktime_add_ms(req->queued_at, ms));
 	spin_unlock_bh(&deadlines->lock);
 }
 
@@ -166,7 +203,6 @@ void fusewb_deadline_stop(struct fusewb_req *req)
 	failing = deadlines->failing == req && deadlines->failed_by != current;
 	spin_unlock_bh(&deadlines->lock);
 
-	hrtimer_cancel(&req->deadline);
 	if (late)
 		fusewb_req_put(req);
 	if (failing)
@@ -292,11 +328,22 @@ static void expire_work(struct work_struct *work)
 
 void fusewb_deadlines_init(struct fusewb_deadlines *deadlines)
 {
+	enum fusewb_class class;
+
 	spin_lock_init(&deadlines->lock);
-	INIT_LIST_HEAD(&deadlines->requests);
+	for (class = 0; class < FUSEWB_CLASS_ALL; class++)
+		INIT_LIST_HEAD(&deadlines->running[class]);
+	INIT_LIST_HEAD(&deadlines->past);
+	hrtimer_setup(&deadlines->timer, expired, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_SOFT);
+	deadlines->timer_at = KTIME_MAX;
 	INIT_LIST_HEAD(&deadlines->late);
 	INIT_WORK(&deadlines->work, expire_work);
 	init_waitqueue_head(&deadlines->wait);
+}
+
+void fusewb_deadlines_exit(struct fusewb_deadlines *deadlines)
+{
+	hrtimer_cancel(&deadlines->timer);
 }
 
 static void watch(struct fusewb_req *req, void *arg)
@@ -308,22 +355,20 @@ void fusewb_deadlines_changed(struct fusewb_conn *conn, const struct fusewb_poli
 {
 	struct fusewb_deadlines *deadlines = &conn->deadlines;
 	bool other_action = old->action != conn->policy.action;
-	struct fusewb_req *req;
+	struct fusewb_req *req, *tmp;
 
 	spin_lock_bh(&deadlines->lock);
-	list_for_each_entry(req, &deadlines->requests, unanswered) {
+	/* The latest first, for which a place is found soonest. */
+	list_for_each_entry_safe(req, tmp, &deadlines->past, unanswered) {
 		enum fusewb_class class = fusewb_class_of(req->in.opcode);
-		u32 ms = deadline_of(&conn->policy, class);
 
 		/* What was reported is not reported again for the same reason. */
-		if (ms == deadline_of(old, class) && !other_action)
+		if (deadline_of(&conn->policy, class) == deadline_of(old, class) && !other_action)
 			continue;
-		/* A callback that runs now waits for the lock, and looks again. */
-		if (ms)
-			arm(req, ms);
-		else
-			hrtimer_try_to_cancel(&req->deadline);
+		list_del(&req->unanswered);
+		add_running(deadlines, req);
 	}
+	look(conn);
 	spin_unlock_bh(&deadlines->lock);
 	/* The others, which had none so far. */
 	fusewb_queue_each(conn, watch, NULL);

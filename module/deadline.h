@@ -3,6 +3,8 @@
 #ifndef FUSEWB_DEADLINE_H
 #define FUSEWB_DEADLINE_H
 
+#include <linux/hrtimer.h>
+#include <linux/ktime.h>
 #include <linux/list.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
@@ -17,7 +19,11 @@ struct fusewb_req;
 /* The part of a connection. */
 struct fusewb_deadlines {
 	spinlock_t lock;		/* all below; taken in softirq */
-	struct list_head requests;	/* that have or had one */
+	/* requests that may be late yet, by class, in the order of their making */
+	struct list_head running[FUSEWB_CLASS_ALL];
+	struct list_head past;		/* those that were late */
+	struct hrtimer timer;
+	ktime_t timer_at;		/* KTIME_MAX: it has nothing to do */
 	struct list_head late;		/* for @work; a reference each */
 	struct work_struct work;
 	struct fusewb_req *failing;	/* its end waits for @failed_by */
@@ -27,14 +33,14 @@ struct fusewb_deadlines {
 
 void fusewb_deadlines_init(struct fusewb_deadlines *deadlines);
 
-/** fusewb_deadline_init() - the timer of a new request, not running. */
-void fusewb_deadline_init(struct fusewb_req *req);
+/** fusewb_deadlines_exit() - stops the timer; there are no requests any more. */
+void fusewb_deadlines_exit(struct fusewb_deadlines *deadlines);
 
 /**
  * fusewb_deadline_watch() - the request is put on a list of queue or device
  *
- * With the lock of that list. The policy in force decides whether and when its
- * timer runs.
+ * With the lock of that list. The policy in force decides whether and when it
+ * is late.
  */
 void fusewb_deadline_watch(struct fusewb_req *req);
 
@@ -50,8 +56,8 @@ void fusewb_deadline_stop(struct fusewb_req *req);
 /**
  * fusewb_deadlines_changed() - the policy of a connection did, from @old
  *
- * Every running request gets the deadline that it would have been given: its
- * timer is started, moved or stopped, and one that is past it expires at once.
+ * Every running request gets the deadline that it would have been given, and
+ * one that is past it expires at once.
  */
 void fusewb_deadlines_changed(struct fusewb_conn *conn, const struct fusewb_policy *old);
 

@@ -128,7 +128,8 @@ static void init_req(struct fusewb_req *req, struct fusewb_conn *conn)
 	req->conn = fusewb_conn_get(conn);
 	mutex_init(&req->copying);
 	init_waitqueue_head(&req->wait);
-	fusewb_deadline_init(req);
+	INIT_LIST_HEAD(&req->unanswered);
+	INIT_LIST_HEAD(&req->late);
 }
 
 struct fusewb_req *fusewb_req_alloc(struct fusewb_conn *conn,

@@ -16,8 +16,8 @@
 #define FUSEWB_REQUEST_H
 
 #include <linux/completion.h>
-#include <linux/hrtimer.h>
 #include <linux/kref.h>
+#include <linux/ktime.h>
 #include <linux/list.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
@@ -160,10 +160,9 @@ struct fusewb_req {
 	bool watched;			/* deadline.c knows it; by the lock of
 					 * the list that the request is on
 					 */
-	/* deadline.c; the next two by conn->deadlines.lock */
+	/* deadline.c, by conn->deadlines.lock */
 	struct list_head unanswered;
 	struct list_head late;
-	struct hrtimer deadline;
 	ktime_t queued_at;		/* when it was made, rather */
 
 	/* Who asked; NULL: the kernel itself. */

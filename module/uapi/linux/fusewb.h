@@ -49,7 +49,7 @@
  * FUSEWB_CMD_CONN_SET (change)
  *	FUSEWB_A_CONN_ID and FUSEWB_A_CONN_POLICY with those FUSEWB_A_POLICY_*
  *	that are to change. In force when the acknowledgment comes, for requests
- *	that are under way too: their timers run to the new deadlines, and one
+ *	that are under way too: they are held to the new deadlines, and one
  *	that is past its new deadline expires at once. ENOENT if there is no
  *	such connection.
  *
