@@ -46,17 +46,20 @@ public:
               execl("/bin/sh", "sh", "-c", command.c_str(), static_cast<char *>(nullptr));
               return 127;
           }) {
-        EXPECT_TRUE(wait_until(30s, [this] {
-            return std::filesystem::exists(said_) &&
-                   read_file(said_).find("Monitoring bus") != std::string::npos;
-        }));
+        // It does not say in every release that it listens.
+        EXPECT_TRUE(wait_until(60s, [this] {
+            std::system("busctl emit /org/fusewb/probe org.fusewb.Probe Heard");
+            return std::filesystem::exists(heard_) &&
+                   read_file(heard_).find("\"Heard\"") != std::string::npos;
+        })) << read_file(said_);
     }
 
     std::vector<Signal> signals() const {
         std::vector<Signal> found;
         std::istringstream lines(read_file(heard_));
         for (std::string line; std::getline(lines, line);)
-            if (!member_of(line, "member").empty() && line.back() == '}')
+            if (!member_of(line, "member").empty() && line.back() == '}' &&
+                member_of(line, "member") != "Heard")
                 found.push_back({member_of(line, "member"), member_of(line, "path"),
                                  member_of(line.substr(line.find("\"payload\":")), "data")});
         return found;

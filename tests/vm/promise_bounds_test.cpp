@@ -92,7 +92,7 @@ void push_against_a_hung_server(const Client &client, const std::string &scenari
         Task writer("writer that pushes", [&] { return push(file); });
         // It was let through, or it sleeps.
         std::size_t held = 0, last = 1;
-        for (unsigned i = 0; i < 20 && held != last; i++) {
+        for (unsigned i = 0; i < 20 && (held != last || (client.ours() && !held)); i++) {
             last = held;
             std::this_thread::sleep_for(2s);
             held = number_in(stats, "BdiReclaimable") + number_in(stats, "BdiWriteback");
@@ -100,7 +100,9 @@ void push_against_a_hung_server(const Client &client, const std::string &scenari
         std::size_t limit = number_in(stats, "DirtyThresh");
         if (!limit)
             throw Skip("no statistics of the bdi here");
-        EXPECT_GT(held, 0u);
+        // On the kernel's own client he may wait for the first page that was sent.
+        if (client.ours())
+            EXPECT_GT(held, 0u) << writer.where();
         // One request and what a writer may add between two looks at the limit, beside it.
         std::size_t bound = limit / 50 + 4096;
         if (held > bound || writer.ended()) {
