@@ -391,13 +391,13 @@ private:
     const std::filesystem::path path_ = "/run/systemd/system/fusewbd.service.d/guest-test.conf";
 };
 
-GUEST_TEST_WITHIN(UserMount, ThousandMountsAreNoMoreThanTheBound, 400s) {
+GUEST_TEST_WITHIN(UserMount, ThousandMountsAreNoMoreThanTheBound, 900s) {
     needs_daemon();
     constexpr int bound = 10;
     const Permission permission;
     const Bound daemon(bound);
     const std::filesystem::path own = own_directory("own");
-    as_nobody(380s, [&] {
+    as_nobody(880s, [&] {
         const Bus bus = open_bus();
         const Fd home = own_namespace();
         std::vector<Fd> devices;

@@ -149,7 +149,7 @@ guest_tests() {
     packaged_image "$suite"
     vm_defaults
     VM_SHARE=$tests
-    VM_TIMEOUT=1500
+    VM_TIMEOUT=2400
     # Two nodes, so that there is somewhere to move pages to.
     VM_APPEND=numa=fake=2
     mkdir -p "$BUILD/log"
