@@ -79,12 +79,6 @@ private:
     const std::filesystem::path path_ = "/etc/fusewb/policy.d/10-guest-test.conf";
 };
 
-void needs_daemon() {
-    needs_fusewb();
-    if (say("systemctl is-active fusewbd").status != 0)
-        throw Skip("fusewbd does not run here");
-}
-
 GUEST_TEST(ControlPlane, RuleDecidesLiveAboutTwoServers) {
     needs_daemon();
     const Passthrough first({.name = "first"});

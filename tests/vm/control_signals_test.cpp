@@ -106,9 +106,7 @@ std::vector<std::string> order(const std::vector<Signal> &signals) {
 }
 
 GUEST_TEST(ControlPlane, MonitorSeesAMountAChangeAnExpiryAndTheEnd) {
-    needs_fusewb();
-    if (std::system("systemctl -q is-active fusewbd") != 0)
-        throw Skip("fusewbd does not run here");
+    needs_daemon();
     const Monitor monitor;
     std::string place;
     pid_t asker = 0;

@@ -6,12 +6,12 @@
 #include <sstream>
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "support/files.h"
 #include "support/promise.h"
+#include "support/push.h"
 #include "support/task.h"
 
 using namespace fusewb::test;
@@ -50,26 +50,8 @@ std::size_t objects() {
 // Much more than any bound.
 constexpr off_t pushed = 128 << 20;
 
-int push_by_write(int file) {
-    std::string bytes = pattern(1 << 20, 1);
-    for (off_t offset = 0; offset < pushed; offset += 1 << 20)
-        if (pwrite(file, bytes.data(), bytes.size(), offset) < 0)
-            return errno;
-    return 0;
-}
-
-int push_by_mapping(int file) {
-    void *map = mmap(nullptr, pushed, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-    if (map == MAP_FAILED)
-        return errno;
-    for (off_t offset = 0; offset < pushed; offset += 4096)
-        static_cast<volatile char *>(map)[offset] = 'm';
-    munmap(map, pushed);
-    return 0;
-}
-
 void push_against_a_hung_server(const Client &client, const std::string &scenario,
-                                int (*push)(int)) {
+                                bool by_mapping) {
     sync();
     std::size_t dirty_before = pages_in("nr_dirty"), writeback_before = pages_in("nr_writeback"),
                 objects_before = objects();
@@ -84,12 +66,12 @@ void push_against_a_hung_server(const Client &client, const std::string &scenari
         pwrite_all(file, "x", 0);
         check(ftruncate(file, pushed), "ftruncate");
         check(fsync(file), "fsync");
-        // A mapping reads what it dirties, which only a server that runs answers.
-        std::string all(1 << 20, 0);
-        for (off_t offset = 0; push == push_by_mapping && offset < pushed; offset += 1 << 20)
-            check(pread(file, all.data(), all.size(), offset) < 0 ? -1 : 0, "pread");
+        if (by_mapping)
+            make_cached(file, pushed);
         server.stop();
-        Task writer("writer that pushes", [&] { return push(file); });
+        Task writer("writer that pushes", [&] {
+            return by_mapping ? push_by_mapping(file, pushed) : push_by_write(file, pushed);
+        });
         // It was let through, or it sleeps.
         std::size_t held = 0, last = 1;
         for (unsigned i = 0; i < 20 && (held != last || (client.ours() && !held)); i++) {
@@ -140,9 +122,9 @@ void push_against_a_hung_server(const Client &client, const std::string &scenari
 } // namespace
 
 PROMISE_TEST(PromiseBounds, AHungServerHoldsNoMoreThanItsLimitAndGivesItBack) {
-    push_against_a_hung_server(client, "hung server, a writer that pushes", push_by_write);
+    push_against_a_hung_server(client, "hung server, a writer that pushes", false);
 }
 
 PROMISE_TEST(PromiseBounds, AHungServerHoldsNoMoreOfAMapping) {
-    push_against_a_hung_server(client, "hung server, a mapping that is written", push_by_mapping);
+    push_against_a_hung_server(client, "hung server, a mapping that is written", true);
 }

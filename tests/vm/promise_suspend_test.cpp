@@ -15,6 +15,7 @@
 
 #include "support/files.h"
 #include "support/promise.h"
+#include "support/push.h"
 #include "support/task.h"
 
 using namespace fusewb::test;
@@ -41,11 +42,15 @@ private:
     std::string before_;
 };
 
+void needs_pm_test() {
+    if (access("/sys/power/pm_test", W_OK))
+        throw Skip("this kernel has no /sys/power/pm_test");
+}
+
 // Freezes every task and thaws it again, as suspend does before it does anything else.
 // Return: 0 or errno.
 int freeze_tasks(const Client &client) {
-    if (access("/sys/power/pm_test", W_OK))
-        throw Skip("this kernel has no /sys/power/pm_test");
+    needs_pm_test();
     Setting level("/sys/power/pm_test", "freezer");
     Setting delay("/sys/module/suspend/parameters/pm_test_delay", "1");
     Setting limit("/sys/power/pm_freeze_timeout", client.ours() ? "20000" : "4000");
@@ -73,8 +78,7 @@ void check_freezing(const Client &client, Passthrough &server, const char *scena
 } // namespace
 
 PROMISE_TEST_WITHIN(PromiseSuspend, SucceedsWithATaskInEveryWait, std::chrono::seconds(300)) {
-    if (access("/sys/power/pm_test", W_OK))
-        throw Skip("this kernel has no /sys/power/pm_test");
+    needs_pm_test();
     Passthrough server({.type = client.type});
     std::vector<Fd> files;
     std::string model = pattern(100000, 1);
@@ -160,21 +164,14 @@ PROMISE_TEST_WITHIN(PromiseSuspend, SucceedsWithATaskInEveryWait, std::chrono::s
 }
 
 PROMISE_TEST(PromiseSuspend, SucceedsWithAWriterAtItsDirtyLimit) {
-    if (access("/sys/power/pm_test", W_OK))
-        throw Skip("this kernel has no /sys/power/pm_test");
+    needs_pm_test();
     Passthrough server({.type = client.type});
     Fd file(server.mnt("f"), O_RDWR | O_CREAT);
     pwrite_all(file, "x", 0);
     check(fsync(file), "fsync");
     server.stop();
     // Who waits for the first of them waits for the server too.
-    auto push = [&] {
-        std::string bytes = pattern(1 << 20, 1);
-        for (off_t offset = 0; offset < (256 << 20); offset += 1 << 20)
-            if (pwrite(file, bytes.data(), bytes.size(), offset) < 0)
-                return errno;
-        return 0;
-    };
+    auto push = [&] { return push_by_write(file, 256 << 20); };
     Task writer("writer that is throttled", push), other("writer of the same file", push);
     EXPECT_FALSE(writer.ends_within(2s)) << "nothing bounds the writer";
     EXPECT_FALSE(other.ended()) << "nothing bounds the other writer";
@@ -184,27 +181,14 @@ PROMISE_TEST(PromiseSuspend, SucceedsWithAWriterAtItsDirtyLimit) {
 }
 
 PROMISE_TEST(PromiseSuspend, SucceedsWithAMappingAtItsDirtyLimit) {
-    if (access("/sys/power/pm_test", W_OK))
-        throw Skip("this kernel has no /sys/power/pm_test");
+    needs_pm_test();
     constexpr off_t size = 128 << 20;
     Passthrough server({.type = client.type});
     Fd file(server.mnt("f"), O_RDWR | O_CREAT);
     check(ftruncate(file, size), "ftruncate");
-    // What is stored to is cached, and some of it mapped, before the server stops.
-    std::string all(1 << 20, 0);
-    for (off_t offset = 0; offset < size; offset += 1 << 20)
-        check(pread(file, all.data(), all.size(), offset) < 0 ? -1 : 0, "pread");
+    make_cached(file, size);
     server.stop();
-    Task writer("stores to a mapping", [&] {
-        auto *map = static_cast<volatile char *>(
-            mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0));
-        char sum = 0;
-        for (off_t offset = 0; offset < size / 2; offset += 4096)
-            sum = static_cast<char>(sum + map[offset]);
-        for (off_t offset = 0; offset < size; offset += 4096)
-            map[offset] = 'm';
-        return int{sum};
-    });
+    Task writer("stores to a mapping", [&] { return push_by_mapping(file, size, size / 2); });
     EXPECT_FALSE(writer.ends_within(4s)) << "nothing bounds the mapping";
     check_freezing(client, server, "suspend, stores to a mapping at its dirty limit");
     EXPECT_TRUE(writer.kill_within(60s)) << writer.where();

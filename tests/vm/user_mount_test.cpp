@@ -54,12 +54,6 @@ private:
     const std::filesystem::path path_ = "/etc/polkit-1/rules.d/10-fusewb-guest-test.rules";
 };
 
-void needs_daemon() {
-    needs_fusewb();
-    if (std::system("systemctl -q is-active fusewbd") != 0)
-        throw Skip("fusewbd does not run here");
-}
-
 struct BusUnref {
     void operator()(sd_bus *bus) const { sd_bus_flush_close_unref(bus); }
     void operator()(sd_bus_message *message) const { sd_bus_message_unref(message); }
@@ -152,6 +146,12 @@ int as_user(uid_t user, const std::string &command) {
 
 int as_nobody(const std::string &command) { return as_user(nobody, command); }
 
+int mount_as_nobody(const std::filesystem::path &source, const std::filesystem::path &place,
+                    const std::string &option, const std::string &log) {
+    return as_nobody("mount.fusewb passthrough_ll# " + place.string() + " -o " + option +
+                     ",source=" + source.string() + " >" + log + " 2>&1");
+}
+
 // Whether libmount's table says anything of the mount point.
 bool noted(const std::filesystem::path &place) {
     const std::filesystem::path notes = "/run/mount/utab";
@@ -165,10 +165,7 @@ GUEST_TEST(UserMount, MountsOnADirectoryOfTheUsersAndTakesItAway) {
     const std::filesystem::path place = own_directory("place");
     const std::filesystem::path source = own_directory("source");
     const std::string log = (scratch() / "log").string();
-    ASSERT_EQ(as_nobody("mount.fusewb passthrough_ll# " + place.string() +
-                        " -o noexec,source=" + source.string() + " >" + log + " 2>&1"),
-              0)
-        << read_file(log);
+    ASSERT_EQ(mount_as_nobody(source, place, "noexec", log), 0) << read_file(log);
     const std::string mounted = table();
     EXPECT_TRUE(has(mounted, place.string() + " ")) << mounted;
     for (const char *option : {"nosuid", "nodev", "noexec", "user_id=65534", "group_id=65534"})
@@ -187,10 +184,7 @@ GUEST_TEST(UserMount, UmountTakesItAwayForItsOwnerAlone) {
     const std::filesystem::path source = own_directory("source");
     const std::string log = (scratch() / "log").string();
     const auto mount = [&] {
-        EXPECT_EQ(as_nobody("mount.fusewb passthrough_ll# " + place.string() +
-                            " -o writeback,source=" + source.string() + " >" + log + " 2>&1"),
-                  0)
-            << read_file(log);
+        EXPECT_EQ(mount_as_nobody(source, place, "writeback", log), 0) << read_file(log);
         EXPECT_TRUE(noted(place));
     };
     const std::string umount = "umount " + place.string() + " >" + log + " 2>&1";

@@ -194,6 +194,12 @@ void needs_fusewb() {
         throw Skip("holds for fusewb only, and this run is on " + fs_type());
 }
 
+void needs_daemon() {
+    needs_fusewb();
+    if (std::system("systemctl -q is-active fusewbd") != 0)
+        throw Skip("fusewbd does not run here");
+}
+
 bool wait_until(std::chrono::milliseconds time, const std::function<bool()> &condition) {
     auto end = Clock::now() + time;
     while (!condition()) {

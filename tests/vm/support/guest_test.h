@@ -37,6 +37,9 @@ std::string fs_type();
 // Ends the current test as skipped unless it runs on fusewb itself.
 void needs_fusewb();
 
+// And unless fusewbd runs, too.
+void needs_daemon();
+
 // Polls until the condition holds.
 // Return: whether it did before the time was over.
 bool wait_until(std::chrono::milliseconds time, const std::function<bool()> &condition);
