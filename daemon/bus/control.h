@@ -51,6 +51,9 @@ public:
     };
     virtual Result<Explanation> explain(model::ConnectionId id) = 0;
 
+    /// Whether the user may have one more mount, or one more of them worked on, if allowed to.
+    virtual Outcome roomFor(mounter::Verb verb, uid_t user) const = 0;
+
     /// Mounts or unmounts for the user that the request names, who may. Calls back, perhaps later.
     virtual void mount(mounter::Request request, std::function<void(Outcome)> answer) = 0;
 

@@ -74,6 +74,11 @@ void ManagerObject::Reload(sdbus::Result<> &&result) {
 void ManagerObject::answerMount(sdbus::Result<> &&result, const char *member,
                                 mounter::Request request) {
     const Caller caller = Caller::of(getObject());
+    // Who is at the bound need not be asked about: that takes long, and may take a password.
+    if (const Outcome room = control_.roomFor(request.verb, caller.uid); !room) {
+        result.returnError(errorFor(room.failure()));
+        return;
+    }
     request.user = caller.uid;
     auto kept = std::make_shared<mounter::Request>(std::move(request));
     answerGuardedLater(bouncer_, caller, Manager_adaptor::INTERFACE_NAME, member, caller.uid,

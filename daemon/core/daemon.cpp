@@ -331,27 +331,31 @@ Result<bus::Control::Explanation> Daemon::explain(model::ConnectionId id) {
 }
 
 // A user's mounts are the connections whose device the user opened, wherever they are mounted, and
-// though nobody but an open file holds them any more.
+// though nobody but an open file holds them any more; and those that are being worked on.
+Outcome Daemon::roomFor(mounter::Verb verb, uid_t user) const {
+    if (user == 0)
+        return done();
+    const std::size_t inWork = mounting_.inWork(user);
+    const auto held = static_cast<std::size_t>(
+        std::count_if(registry_.connections().begin(), registry_.connections().end(),
+                      [user](const auto &entry) { return entry.second.kernel.serverUid == user; }));
+    if (verb == mounter::Verb::Mount && held + inWork >= settings_.mountsPerUser)
+        return Failure{"there are " + std::to_string(held) +
+                           " file systems of yours, and no user may have more than " +
+                           std::to_string(settings_.mountsPerUser),
+                       EDQUOT};
+    if (inWork >= mountsAtOnce)
+        return Failure{"more than " + std::to_string(mountsAtOnce) +
+                           " mounts of yours are being worked on",
+                       EDQUOT};
+    return done();
+}
+
 void Daemon::mount(mounter::Request request, std::function<void(Outcome)> answer) {
     const uid_t user = request.user;
-    if (user != 0) {
-        const std::size_t inWork = mounting_.inWork(user);
-        const auto held = static_cast<std::size_t>(std::count_if(
-            registry_.connections().begin(), registry_.connections().end(),
-            [user](const auto &entry) { return entry.second.kernel.serverUid == user; }));
-        if (request.verb == mounter::Verb::Mount && held + inWork >= settings_.mountsPerUser) {
-            answer(Failure{"there are " + std::to_string(held) +
-                               " file systems of yours, and no user may have more than " +
-                               std::to_string(settings_.mountsPerUser),
-                           EDQUOT});
-            return;
-        }
-        if (inWork >= mountsAtOnce) {
-            answer(Failure{"more than " + std::to_string(mountsAtOnce) +
-                               " mounts of yours are being worked on",
-                           EDQUOT});
-            return;
-        }
+    if (const Outcome room = roomFor(request.verb, user); !room) {
+        answer(room);
+        return;
     }
     const char *what = request.verb == mounter::Verb::Mount ? "mounted" : "unmounted";
     mounting_.ask(

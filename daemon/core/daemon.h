@@ -103,6 +103,7 @@ private:
                                                  std::uint64_t minimumAgeUSec) override;
     std::span<const policy::Rule> rules() const override { return governor_.rules(); }
     Result<Explanation> explain(model::ConnectionId id) override;
+    Outcome roomFor(mounter::Verb verb, uid_t user) const override;
     void mount(mounter::Request request, std::function<void(Outcome)> answer) override;
     void beforeSleep() override;
     const model::Defaults &defaults() const override { return governor_.defaults(); }

@@ -381,6 +381,15 @@ TEST_F(MountForUserTest, HasABound) {
     EXPECT_EQ(mount(*other).error, "");
 }
 
+TEST_F(MountForUserTest, AtTheBoundPolkitIsNotAsked) {
+    {
+        const FakePolkit polkit(bus.address(), {{"org.fusewb1.mount", 'y'}});
+        EXPECT_EQ(mount(*other).error, "");
+        EXPECT_EQ(mount(*other).error, "");
+    }
+    EXPECT_EQ(mount(*other).error, "org.fusewb1.Error.TooMany");
+}
+
 TEST_F(MountForUserTest, IsRefusedInTheWordsOfTheMounter) {
     const FakePolkit polkit(bus.address(), {{"org.fusewb1.mount", 'y'}});
     answer = Failure{"the mount point belongs to another user", EPERM};
