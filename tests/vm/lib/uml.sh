@@ -1,78 +1,27 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# User-mode Linux: the quick bed. A 6.12 kernel built here from Debian's source package runs one
-# job as root, on the host's own root directory with a writable overlay in memory, in a second.
-# The debug flavour carries KASAN, lockdep and their like. tests/vm/uml/ has the configuration, the
-# guest's init and the module that proves that the checkers of the debug flavour report.
+# User-mode Linux: the quick bed. A 6.12 kernel built here runs one job as root, on the host's own
+# root directory with a writable overlay in memory, in a second. The debug flavour carries KASAN,
+# lockdep and their like. tests/vm/uml/ has the configuration, the guest's init and the module that
+# proves that the checkers of the debug flavour report.
 
 UML=$TOP/tests/vm/uml
-UML_SOURCE=linux-source-6.12
-UML_SUITE=trixie
-HOST_UML_PACKAGES=(gcc libc6-dev make flex bison bc xz-utils patch kmod debian-archive-keyring gpg
-    ca-certificates)
 HOST_SUITE_PACKAGES=(g++ cmake pkg-config libgtest-dev libmount-dev libkmod-dev libsystemd-dev fuse3 libfuse3-dev)
-# What neither the kernel nor a module for it reads: a third of the source.
-UML_UNREAD=('*/drivers/gpu/*.[ch]' '*/drivers/net/*/*.[ch]' '*/drivers/media/*.[ch]'
-    '*/drivers/staging/*.[ch]' '*/drivers/infiniband/*.[ch]' '*/drivers/scsi/*.[ch]'
-    '*/sound/*.[ch]' '*/Documentation/*.rst' '*/Documentation/*.yaml' '*/Documentation/*.svg'
-    '*/arch/*.dts' '*/arch/*.dtsi' '*/tools/testing/*' '*/tools/perf/*')
-
-# uml_source: the unpacked and patched source. Sets REPLY to its directory and UML_KEY to a hash
-# of all that it is made from.
-uml_source() {
-    local version
-    suite_refresh "$UML_SUITE"
-    version=$(suite_apt "$UML_SUITE" apt-cache policy "$UML_SOURCE" |
-        awk '$1 == "Candidate:" && $2 != "(none)" {print $2}')
-    [[ -n $version ]] || die "the mirror has no $UML_SOURCE for $UML_SUITE"
-    UML_KEY=$(sha256sum <<<"$version ${UML_UNREAD[*]} $(<"$UML/large-folios.patch")" |
-        cut -c1-16)
-    cache_entry umlsource "$UML_KEY" uml_make_source "$version"
-}
-
-# uml_make_source VERSION DIRECTORY
-uml_make_source() {
-    local exclude=("${UML_UNREAD[@]/#/--exclude=}")
-    cd "$2" || return
-    # apt checks the package against the signed lists.
-    suite_apt "$UML_SUITE" apt-get -q download "$UML_SOURCE=$1"
-    dpkg-deb --fsys-tarfile "$UML_SOURCE"_*.deb |
-        tar -xO "./usr/src/$UML_SOURCE.tar.xz" |
-        tar -xJ --strip-components=1 "${exclude[@]}"
-    rm "$UML_SOURCE"_*.deb
-    patch -p1 <"$UML/large-folios.patch"
-}
 
 # uml_kernel FLAVOUR: sets REPLY to a directory with the kernel, `linux`, and all that building a
 # module for it takes.
 uml_kernel() {
-    local flavour=$1 source key fragments=("$UML/base.config")
-    uml_source
-    source=$REPLY
-    [[ $flavour == plain ]] || fragments+=("$UML/debug.config" "$UML/init.sh" "$UML"/checkers/*.c)
-    # The headers of a kernel point to the source by its path.
-    key=$(sha256sum <<<"$UML_KEY $source $(gcc --version | head -n 1) $(cat "${fragments[@]}")" |
-        cut -c1-16)
-    cache_entry "uml$flavour" "$key" uml_make_kernel "$flavour" "$source"
+    local flavour=$1 parts=("$UML/uml.config" "$KERNELS/base.config")
+    [[ $flavour == plain ]] || parts+=("$UML/debug.config" "$UML/init.sh" "$UML"/checkers/*.c)
+    kernel_entry "uml$flavour" "${parts[@]}" -- uml_make_kernel "$flavour"
 }
 
 # uml_make_kernel FLAVOUR SOURCE DIRECTORY
 uml_make_kernel() {
-    local flavour=$1 source=$2 directory=$3 line make=(nice -n 5 make -s -C "$2" ARCH=um "O=$3")
-    cat "$UML/base.config" >"$directory/fragment"
-    [[ $flavour == plain ]] || cat "$UML/debug.config" >>"$directory/fragment"
-    "${make[@]}" KCONFIG_ALLCONFIG="$directory/fragment" alldefconfig
-    # An option whose conditions do not hold is dropped without a word.
-    while read -r line; do
-        grep -qxF "$line" "$directory/.config" || {
-            echo "the kernel's configuration did not take $line"
-            return 1
-        }
-    done < <(grep '^CONFIG_' "$directory/fragment")
-    "${make[@]}" -j"$(nproc)" linux modules
-    find "$directory" -path "$directory/scripts" -prune -o \
-        \( -name '*.o' -o -name '*.a' -o -name 'vmlinux*' \) -type f -links 1 -exec rm {} +
+    local flavour=$1 source=$2 directory=$3 fragments=("$UML/uml.config" "$KERNELS/base.config")
+    [[ $flavour == plain ]] || fragments+=("$UML/debug.config")
+    kernel_make "$source" "$directory" "${fragments[@]}" -- ARCH=um linux modules
     [[ $flavour == plain ]] || uml_prove_checkers "$directory"
 }
 
@@ -110,32 +59,6 @@ use after free|BUG: KASAN: slab-use-after-free in checkers_
 memory leak|checkers_init|leak_memory
 END
     rm -rf "$job"
-}
-
-# uml_module FLAVOUR KERNEL: builds module/ for that kernel, what is new only. Sets REPLY to the
-# directory with fusewb.ko.
-uml_module() {
-    local flavour=$1 kernel=$2 work=$BUILD/uml/$1 lock
-    mkdir -p "$work"
-    exec {lock}>"$work/lock"
-    flock "$lock"
-    if [[ $(readlink "$work/kernel") != "$kernel" ]]; then
-        rm -rf "$work/module"
-        ln -sfnT "$kernel" "$work/kernel"
-    fi
-    # Another kernel's objects may lie beside the sources: take what is not ignored.
-    mkdir -p "$work/module"
-    (
-        cd "$TOP" || exit
-        while IFS= read -r -d '' file; do
-            [[ ! -e $file ]] || printf '%s\0' "$file"
-        done < <(git ls-files -coz --exclude-standard module) |
-            xargs -0 cp --parents -up -t "$work"
-    )
-    quietly "uml-module-$flavour" make -C "$work/module" "KDIR=$kernel" ARCH=um ||
-        die "the module does not build for the $flavour user-mode kernel"
-    REPLY=$work/module
-    exec {lock}>&-
 }
 
 # uml_cpu: prints one of the processors that this process may use. The kernel and its processes
@@ -192,7 +115,7 @@ uml_run() {
     shift 5
     uml_kernel "$flavour"
     kernel=$REPLY
-    uml_module "$flavour" "$kernel"
+    kernel_module "uml$flavour" "$kernel" ARCH=um
     scratch
     job=$(mktemp -d "$SCRATCH/uml.XXXXXX")
     cp "$REPLY/fusewb.ko" "$job"
@@ -206,7 +129,8 @@ uml_run() {
     *) printf '%q ' "$@" >"$job/command" ;;
     esac
     uml_boot "$kernel" "$job" "$memory" "$timeout" || status=$?
-    cp "$job/kernel.log" "$BUILD/uml/$flavour.log"
+    mkdir -p "$BUILD/log"
+    cp "$job/kernel.log" "$BUILD/log/kernel.uml$flavour.log"
     if [[ ! $allow ]] && report=$(kernel_report "$job/kernel.log"); then
         printf 'run: the kernel reported:\n%s\n' "$report" >&2
         status=97
@@ -252,7 +176,7 @@ verb_uml() {
         *) shift 2 ;;
         esac
     done
-    need_packages "${HOST_UML_PACKAGES[@]}"
+    need_packages "${HOST_KERNEL_PACKAGES[@]}"
     uml_run "$flavour" "${memory:-$([[ $flavour == plain ]] && echo 1024 || echo 2048)}" \
         "$timeout" "$share" "$allow" "$@"
 }
@@ -264,7 +188,7 @@ verb_uml() {
 uml_suite() {
     local flavour=${1:-plain} work=$BUILD/uml/suite lock status=0
     shift "$(($# ? 1 : 0))"
-    need_packages "${HOST_UML_PACKAGES[@]}" "${HOST_SUITE_PACKAGES[@]}"
+    need_packages "${HOST_KERNEL_PACKAGES[@]}" "${HOST_SUITE_PACKAGES[@]}"
     mkdir -p "$work"
     exec {lock}>"$work/lock"
     flock "$lock"
