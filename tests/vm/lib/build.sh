@@ -180,14 +180,17 @@ build_module() {
 # build_guest_tests SUITE: compiles fusewb-guest-tests in the guest root of that release. Sets
 # REPLY to the directory that has it.
 build_guest_tests() {
-    local suite=$1 root output=$BUILD/guest/$1
+    local suite=$1 root output=$BUILD/guest/$1 lock
     guest_root "$suite"
     root=$REPLY
     mkdir -p "$output"
+    exec {lock}>"$output.lock"
+    flock "$lock"
     scratch
     quietly "guest-tests.$suite" "$TOP/tests/vm/lib/in-root" --over "$root" --bind "$TOP" /mnt \
         --bind "$output" /media "$SCRATCH/guest-tests.$suite" \
         sh -ec "cmake -S /mnt/tests/vm -B /media -DCMAKE_BUILD_TYPE=RelWithDebInfo
             cmake --build /media -j$(nproc)"
+    exec {lock}>&-
     REPLY=$output
 }

@@ -5,13 +5,16 @@
 
 PASSED=0
 FAILED=0
+declare -A RUNNING STARTED
 
-# check NAME COMMAND...: one test; what a failing one printed is shown.
+# check NAME COMMAND...: one test; its output is in build/log, the end of it shown if it fails. It
+# runs as a job: in a condition the shell would go on behind the command's first error.
 check() {
     local name=$1 started=$SECONDS status=0
     shift
     say "$name"
-    attempt "$name" "$@"
+    quietly "${name//[^a-zA-Z0-9.]/-}" "$@" &
+    wait "$!" || status=$?
     if ((status == 0)); then
         PASSED=$((PASSED + 1))
         say "  passed: $name ($((SECONDS - started)) s)"
@@ -21,23 +24,21 @@ check() {
     fi
 }
 
-# attempt NAME COMMAND...: sets status to the command's; its output is in build/log, shown if it
-# fails. It runs as a job: in a condition the shell would go on behind the command's first error.
-attempt() {
-    local name=${1//[^a-zA-Z0-9.]/-}
-    shift
-    quietly "$name" "$@" &
-    wait "$!" || status=$?
-}
-
-# suite NAME LOG PATTERN...: adds up the tests that a suite's own output tells of; a suite that
-# fails, or dies, without a failed test to show for it counts as a failure.
-suite() {
-    local name=$1 started=$SECONDS status=0 passed failed log
+# begin NAME COMMAND...: starts a suite beside what comes next; finish counts it.
+begin() {
+    local name=$1
     shift
     say "$name"
-    attempt "$name" "$@"
-    log=$BUILD/log/${name//[^a-zA-Z0-9.]/-}.log
+    STARTED[$name]=$SECONDS
+    quietly "${name//[^a-zA-Z0-9.]/-}" "$@" &
+    RUNNING[$name]=$!
+}
+
+# finish NAME: adds up the tests that the suite's own output tells of; a suite that fails, or dies,
+# without a failed test to show for it counts as a failure.
+finish() {
+    local name=$1 status=0 passed failed log=$BUILD/log/${1//[^a-zA-Z0-9.]/-}.log
+    wait "${RUNNING[$name]}" || status=$?
     # GoogleTest, then CTest.
     passed=$(grep -acE '\[       OK \] |^ *[0-9]+/[0-9]+ Test +#.* Passed ' "$log" || true)
     failed=$(grep -acE '\[  FAILED  \] .*\([0-9]+ ms\)|^ *[0-9]+/[0-9]+ Test +#.*\*\*\*' "$log" || true)
@@ -51,7 +52,13 @@ suite() {
     fi
     PASSED=$((PASSED + passed))
     FAILED=$((FAILED + failed))
-    say "  $name: $passed passed, $failed failed ($((SECONDS - started)) s)"
+    say "  $name: $passed passed, $failed failed ($((SECONDS - STARTED[$name])) s)"
+}
+
+# suite NAME COMMAND...: a suite that nothing runs beside.
+suite() {
+    begin "$@"
+    finish "$1"
 }
 
 # host_dependencies: the Build-Depends of the packages, as far as the host needs them.
@@ -90,11 +97,11 @@ check_module() {
     rm -rf "$work"
 }
 
-# check_style: the kernel's own style checker, from the source that the quick bed unpacked. It does
+# check_style: the kernel's own style checker, from the source that kernels are built from here. It does
 # not know the macros that a header of trace events is made of.
 check_style() {
     local source
-    uml_source
+    kernel_source
     source=$REPLY
     cd "$TOP/module" || return
     find . -name '*.[ch]' ! -name '*.mod.c' ! -name trace.h -print0 |
@@ -134,7 +141,7 @@ check_dkms() {
 # its policy in the place of what a test sets.
 GUEST_WITH_DAEMON='ControlPlane.*:UserMount.*:MountHelperTest.*:MissingModuleTest.*'
 
-# prepare_guest SUITE: what guest_tests needs for the kernels of that release.
+# prepare_guest SUITE: what is run and where, for the kernels of that release. Sets REPLY to the image.
 prepare_guest() {
     build_guest_tests "$1"
     packaged_image "$1"
@@ -142,13 +149,13 @@ prepare_guest() {
 
 # guest_tests KERNEL: the live module's tests, in that kernel with the packages installed.
 guest_tests() {
-    local kernel=$1 suite tests
+    local kernel=$1 suite
     suite=$(kernel_suite "$kernel")
-    build_guest_tests "$suite"
-    tests=$REPLY
-    packaged_image "$suite"
+    # What runs beside it works all the time, and would take its turns.
+    renice -n -10 -p "$BASHPID" || true
+    prepare_guest "$suite"
     vm_defaults
-    VM_SHARE=$tests
+    VM_SHARE=$BUILD/guest/$suite
     VM_TIMEOUT=2400
     # Two nodes, so that there is somewhere to move pages to.
     VM_APPEND=numa=fake=2
@@ -197,20 +204,23 @@ prepare_roots() {
 
 # verb_test: see ./run help.
 verb_test() {
-    local kernel release next
+    local kernel release
     case $*:$# in
     :0) ;;
     --debug:1)
         debug_test
         return
         ;;
+    --races:1)
+        races_test
+        return
+        ;;
     --sanitize:1) ;;
-    *) die "test takes --debug, --sanitize or nothing" ;;
+    *) die "test takes --debug, --races, --sanitize or nothing" ;;
     esac
     mapfile -t dependencies < <(host_dependencies)
     need_packages git perl shellcheck g++ make "${dependencies[@]}" "${HOST_VM_PACKAGES[@]}" \
-        "${HOST_BUILD_PACKAGES[@]}"
-    [[ -z ${HOST_UML_PACKAGES[*]:-} ]] || need_packages "${HOST_UML_PACKAGES[@]}"
+        "${HOST_BUILD_PACKAGES[@]}" "${HOST_KERNEL_PACKAGES[@]}"
 
     if [[ $* == --sanitize ]]; then
         suite "unit tests with sanitizers" unit_tests sanitized -DCMAKE_BUILD_TYPE=Debug \
@@ -221,35 +231,44 @@ verb_test() {
     check "shell scripts are clean" check_scripts
     suite "unit tests" unit_tests
     check "guest roots of Debian 12 and 13" prepare_roots
+    check "packages for bookworm" build_debs bookworm
+    # A guest waits much, for servers that do not answer: so one runs beside the rest of the builds,
+    # and the last two beside one another.
+    begin "guest tests on 6.1" guest_tests 6.1
     for kernel in 6.1 6.12 7.2; do
         check "the module builds without a warning on $kernel" check_module "$kernel"
     done
-    if declare -F uml_source >/dev/null; then
-        check "the module is in the kernel's style" check_style
-    fi
+    check "the module is in the kernel's style" check_style
     for release in bookworm trixie; do
         check "DKMS of $release refuses kernels outside the range" check_dkms "$release"
-        check "packages for $release" build_debs "$release"
     done
-    # A guest waits much, for servers that do not answer: meanwhile the next one is made. What goes
-    # wrong with that is seen when its turn comes.
-    (renice -n 10 -p "$BASHPID"; prepare_guest trixie) >/dev/null 2>&1 &
-    next=$!
-    suite "guest tests on 6.1" guest_tests 6.1
-    wait "$next" || true
-    for kernel in 6.12 7.2; do
-        suite "guest tests on $kernel" guest_tests "$kernel"
-    done
+    check "packages for trixie" build_debs trixie
+    check "the guest of Debian 13" prepare_guest trixie
+    finish "guest tests on 6.1"
+    begin "guest tests on 6.12" guest_tests 6.12
+    begin "guest tests on 7.2" guest_tests 7.2
+    finish "guest tests on 6.12"
+    finish "guest tests on 7.2"
     promise_table "guest tests on "{6.1,6.12,7.2}
     total
 }
 
 # debug_test: the guest tests on the kernel with KASAN, lockdep and their like.
 debug_test() {
-    need_packages "${HOST_UML_PACKAGES[@]}"
+    need_packages "${HOST_KERNEL_PACKAGES[@]}"
     check "the debug kernel" uml_kernel debug
     suite "guest tests on the debug kernel" uml_suite debug
     promise_table "guest tests on the debug kernel"
+    total
+}
+
+# races_test: the guest tests on the kernel that reports data races.
+races_test() {
+    need_packages "${HOST_KERNEL_PACKAGES[@]}" "${HOST_VM_PACKAGES[@]}" "${HOST_BUILD_PACKAGES[@]}"
+    check "the kernel that reports races" races_kernel
+    check "it reports a race" races_reported
+    suite "guest tests on the kernel that reports races" races_suite
+    promise_table "guest tests on the kernel that reports races"
     total
 }
 
