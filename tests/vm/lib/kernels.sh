@@ -58,18 +58,22 @@ kernel_entry() {
     cache_entry "$name" "$key" "$@" "$source"
 }
 
-# kernel_make SOURCE DIRECTORY FRAGMENT... -- MAKE_ARGUMENT...: configures and builds it; all that
-# building a module for it takes stays.
+# kernel_make SOURCE DIRECTORY FRAGMENT... -- [VARIABLE=VALUE] TARGET...: configures and builds it; all
+# that building a module for it takes stays.
 kernel_make() {
-    local source=$1 directory=$2 line make
+    local source=$1 directory=$2 line make variable=()
     shift 2
     while [[ $1 != -- ]]; do
         cat "$1" >>"$directory/fragment"
         shift
     done
     shift
-    make=(nice -n 5 make -s -C "$source" "O=$directory" -j"$(nproc)")
-    "${make[@]}" "$@" KCONFIG_ALLCONFIG="$directory/fragment" alldefconfig
+    if [[ $1 == *=* ]]; then
+        variable=("$1")
+        shift
+    fi
+    make=(nice -n 5 make -s -C "$source" "O=$directory" -j"$(nproc)" "${variable[@]}")
+    "${make[@]}" KCONFIG_ALLCONFIG="$directory/fragment" alldefconfig
     # An option whose conditions do not hold is dropped without a word.
     while read -r line; do
         grep -qxF "$line" "$directory/.config" || {
