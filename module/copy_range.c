@@ -11,6 +11,7 @@
 #include "file.h"
 #include "inflight.h"
 #include "inode.h"
+#include "inode_lock.h"
 #include "range.h"
 #include "request.h"
 
@@ -126,7 +127,7 @@ static ssize_t copy(struct copy *c)
 	ret = fusewb_drain(file_inode(c->in), c->pos_in, c->pos_in + c->len - 1);
 	if (ret)
 		return ret;
-	if (down_write_killable(&inode->i_rwsem))
+	if (fusewb_inode_lock(inode))
 		return -EINTR;
 	ret = file_modified(c->out);
 	size = i_size_read(inode);
@@ -134,7 +135,7 @@ static ssize_t copy(struct copy *c)
 		ret = fusewb_zero_gap(inode, size, c->pos_out);
 	if (!ret)
 		ret = ask_either(c);
-	inode_unlock(inode);
+	fusewb_inode_unlock(inode);
 	return ret;
 }
 

@@ -21,6 +21,7 @@
 #include "file.h"
 #include "inflight.h"
 #include "inode.h"
+#include "inode_lock.h"
 #include "range.h"
 #include "reading.h"
 #include "request.h"
@@ -292,15 +293,15 @@ static int lock_for_write(const struct kiocb *iocb, size_t len, bool *shared)
 
 	*shared = may_share(iocb, len);
 	if (*shared) {
-		if (down_read_killable(&inode->i_rwsem))
+		if (fusewb_inode_lock_shared(inode))
 			return -EINTR;
 		if (may_share(iocb, len))
 			return 0;
 		/* The file became shorter meanwhile. */
-		inode_unlock_shared(inode);
+		fusewb_inode_unlock_shared(inode);
 		*shared = false;
 	}
-	return down_write_killable(&inode->i_rwsem) ? -EINTR : 0;
+	return fusewb_inode_lock(inode);
 }
 
 ssize_t fusewb_direct_write(struct kiocb *iocb, struct iov_iter *from)
@@ -349,9 +350,9 @@ ssize_t fusewb_direct_write(struct kiocb *iocb, struct iov_iter *from)
 	}
 unlock:
 	if (shared)
-		inode_unlock_shared(inode);
+		fusewb_inode_unlock_shared(inode);
 	else
-		inode_unlock(inode);
+		fusewb_inode_unlock(inode);
 	if (done > 0)
 		return generic_write_sync(iocb, done);
 	return ret;

@@ -9,6 +9,7 @@
 #include "file.h"
 #include "inflight.h"
 #include "inode.h"
+#include "inode_lock.h"
 #include "range.h"
 #include "request.h"
 
@@ -82,13 +83,13 @@ long fusewb_fallocate(struct file *file, int mode, loff_t offset, loff_t length)
 
 	if (mode & ~MODES || fusewb_conn_nosys(conn, FUSE_FALLOCATE))
 		return -EOPNOTSUPP;
-	if (down_write_killable(&inode->i_rwsem))
+	if (fusewb_inode_lock(inode))
 		return -EINTR;
 	/* Where the end is, the server may know better. */
 	err = fusewb_local_times(inode) ? 0 : fusewb_update_attributes(inode, file);
 	if (!err)
 		err = ask(file, mode, offset, length);
-	inode_unlock(inode);
+	fusewb_inode_unlock(inode);
 	if (err == -ENOSYS) {
 		fusewb_conn_set_nosys(conn, FUSE_FALLOCATE);
 		return -EOPNOTSUPP;

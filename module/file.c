@@ -22,6 +22,7 @@
 #include "file.h"
 #include "inflight.h"
 #include "inode.h"
+#include "inode_lock.h"
 #include "ioctl.h"
 #include "lock.h"
 #include "poll.h"
@@ -137,7 +138,7 @@ int fusewb_open_common(struct inode *inode, struct file *file, bool dir)
 	/* No WRITE of the old contents may come after the server truncates. */
 	if (trunc) {
 		err = -EINTR;
-		if (down_write_killable(&inode->i_rwsem))
+		if (fusewb_inode_lock(inode))
 			goto put;
 		err = fusewb_inflight_hold(fi, &hold, 0, U64_MAX);
 		if (err)
@@ -156,7 +157,7 @@ int fusewb_open_common(struct inode *inode, struct file *file, bool dir)
 		fusewb_inflight_release(fi, &hold);
 unlock:
 	if (trunc)
-		inode_unlock(inode);
+		fusewb_inode_unlock(inode);
 	if (err)
 		goto put;
 

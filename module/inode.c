@@ -36,6 +36,7 @@ struct inode *fusewb_alloc_inode(struct super_block *sb)
 
 	if (!fi)
 		return NULL;
+	mutex_init(&fi->turn);
 	fi->nodeid = 0;
 	fi->generation = 0;
 	fi->nlookup = 0;
@@ -66,6 +67,7 @@ struct inode *fusewb_alloc_inode(struct super_block *sb)
 /* After a grace period, for path walks may still look at it. */
 void fusewb_free_inode(struct inode *inode)
 {
+	mutex_destroy(&FUSEWB_I(inode)->turn);
 	kmem_cache_free(inode_cache, FUSEWB_I(inode));
 }
 

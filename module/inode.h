@@ -11,6 +11,7 @@
 
 #include <linux/fs.h>
 #include <linux/fuse.h>
+#include <linux/mutex.h>
 #include <linux/rbtree.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
@@ -22,6 +23,7 @@ struct fusewb_times_flush;
 
 struct fusewb_inode {
 	struct inode inode;
+	struct mutex turn;		/* before i_rwsem: inode_lock.c */
 	u64 nodeid;
 	u64 generation;
 	u64 nlookup;			/* lock */

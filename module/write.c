@@ -23,6 +23,7 @@
 #include "connection.h"
 #include "file.h"
 #include "inode.h"
+#include "inode_lock.h"
 #include "reading.h"
 #include "throttle.h"
 #include "waits.h"
@@ -373,14 +374,14 @@ ssize_t fusewb_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	    fusewb_file_handle(file)->open_flags & FOPEN_DIRECT_IO)
 		return fusewb_direct_write(iocb, from);
 
-	if (down_write_killable(&inode->i_rwsem))
+	if (fusewb_inode_lock(inode))
 		return -EINTR;
 	ret = generic_write_checks(iocb, from);
 	if (ret > 0)
 		ret = remove_privs(file) ?: file_update_time(file) ?: ret;
 	if (ret > 0)
 		ret = write_cached(iocb, from, &owes);
-	inode_unlock(inode);
+	fusewb_inode_unlock(inode);
 	/* What was written stays written, whatever ends the wait. */
 	if (owes)
 		hold_up(inode);

@@ -2,8 +2,10 @@
 // Promise 3: suspend succeeds while the server is stopped, whatever tasks wait for.
 #include <cerrno>
 #include <cstring>
+#include <functional>
 #include <iostream>
 #include <memory>
+#include <thread>
 #include <vector>
 
 #include <dirent.h>
@@ -178,6 +180,41 @@ PROMISE_TEST(PromiseSuspend, SucceedsWithAWriterAtItsDirtyLimit) {
     check_freezing(client, server, "suspend, two writers of a file at their dirty limit");
     EXPECT_TRUE(writer.kill_within(60s)) << writer.where();
     EXPECT_TRUE(other.kill_within(60s)) << other.where();
+}
+
+// Of each file somebody has the lock and waits for the server: in the middle of one long write(2),
+// and in the VFS.
+PROMISE_TEST(PromiseSuspend, SucceedsWithWritersBehindOthers) {
+    needs_pm_test();
+    Passthrough server({.type = client.type});
+    Fd written(server.mnt("written"), O_RDWR | O_CREAT);
+    Fd truncated(server.mnt("truncated"), O_RDWR | O_CREAT);
+    for (int file : {written.get(), truncated.get()}) {
+        pwrite_all(file, "x", 0);
+        check(fsync(file), "fsync");
+    }
+    const std::string much = pattern(128 << 20, 1);
+    std::vector<std::unique_ptr<Task>> tasks;
+    auto add = [&](const char *name, std::function<int()> work) {
+        tasks.push_back(std::make_unique<Task>(name, std::move(work)));
+    };
+    auto write_a_byte = [](int file) { return pwrite(file, "y", 1, 0) == 1 ? 0 : errno; };
+    server.stop();
+    add("writer of much",
+        [&] { return pwrite(written, much.data(), much.size(), 0) < 0 ? errno : 0; });
+    add("truncation", [&] { return ftruncate(truncated, 5) ? errno : 0; });
+    EXPECT_FALSE(tasks[0]->ends_within(2s)) << "nothing bounds the writer";
+    EXPECT_FALSE(tasks[1]->ended());
+    for (unsigned i = 0; i < 2; i++) {
+        add("writer behind a writer", [&] { return write_a_byte(written); });
+        add("writer behind a truncation", [&] { return write_a_byte(truncated); });
+    }
+    std::this_thread::sleep_for(1s);
+    for (auto &task : tasks)
+        EXPECT_FALSE(task->ended()) << task->where();
+    check_freezing(client, server, "suspend, writers behind one that waits");
+    for (auto &task : tasks)
+        EXPECT_TRUE(task->ends_within(60s)) << task->where();
 }
 
 PROMISE_TEST(PromiseSuspend, SucceedsWithAMappingAtItsDirtyLimit) {
