@@ -18,7 +18,8 @@ kernel_report() {
     local line
     line=$(grep -n -m1 -aE "$REPORTS" "$1" | cut -d: -f1)
     [[ -n $line ]] || return 1
-    tail -n "+$line" "$1" | head -n 80 | tr -d '\r'
+    # No pipe from something that would write on: its end by SIGPIPE counted as no report.
+    sed -n "$line,$((line + 79))p" "$1" | tr -d '\r'
 }
 
 # died_starting LOG: did the kernel fail before its first program? A static branch that one CPU
