@@ -45,7 +45,7 @@ races_boot() {
         "$VM_OVERLAY/usr/lib/modules/$(<"$kernel/include/config/kernel.release")/updates/dkms/${module##*/}"
     # One access in so many is watched for a race, for as long as an emulated processor needs to
     # get somewhere.
-    VM_APPEND="numa=fake=2 kcsan.skip_watch=400 kcsan.udelay_task=300 kcsan.udelay_interrupt=100"
+    VM_APPEND="numa=fake=2 kcsan.skip_watch=200 kcsan.udelay_task=300 kcsan.udelay_interrupt=100"
     vm_boot "$image" races "$2"
 }
 
@@ -80,5 +80,9 @@ races_suite() {
     mkdir -p "$BUILD/log"
     races_boot "$module" "cp /share/{fusewb-guest-tests,passthrough_ll} /tmp/ && cd /tmp && export PATH=/tmp:\$PATH
         systemctl mask --runtime --now fusewbd.service
-        ./fusewb-guest-tests --gtest_color=no $(printf ' %q' "${@:---gtest_filter=-$GUEST_WITH_DAEMON}")"
+        ./fusewb-guest-tests --gtest_color=no $(printf ' %q' "${@:---gtest_filter=-$GUEST_WITH_DAEMON}")
+        status=\$?
+        # How many accesses were watched, and what was seen.
+        cat /sys/kernel/debug/kcsan
+        exit \$status"
 }
