@@ -105,8 +105,10 @@ PROMISE_TEST_WITHIN(PromiseSuspend, SucceedsWithATaskInEveryWait, std::chrono::s
          listed = directory("d4"), removed = directory("d5"), renamed = directory("d6");
     for (const auto &parent : {removed, renamed})
         write_file(parent / "x", "x");
-    // The first write asks the server for what is removed from a file that is written.
+    // The first write asks the server for what is removed from a file that is written. Of what it
+    // wrote nothing is in flight when the server stops, or the kernel's own client would wait here.
     pwrite_all(synced, "dirty", 0);
+    check(fsync(synced), "fsync");
     server.stop();
     pwrite_all(synced, "dirty", 0);
 
