@@ -77,13 +77,16 @@ static void take_over(struct inode *inode, const struct fuse_attr *attr, bool ti
 {
 	struct fusewb_conn *conn = fusewb_inode_conn(inode);
 	struct fusewb_inode *fi = FUSEWB_I(inode);
+	umode_t mode;
 
 	fi->orig_ino = attr->ino;
 	fi->orig_mode = attr->mode & S_IALLUGO;
 	fi->blksize = attr->blksize;
+	mode = fi->orig_mode;
 	/* Only the server can tell whom the sticky bit keeps out. */
-	inode->i_mode = (inode->i_mode & S_IFMT) |
-		(conn->opts.default_permissions ? fi->orig_mode : fi->orig_mode & ~S_ISVTX);
+	if (!conn->opts.default_permissions)
+		mode &= ~S_ISVTX;
+	WRITE_ONCE(inode->i_mode, (inode->i_mode & S_IFMT) | mode);
 	inode->i_uid = make_kuid(conn->user_ns, attr->uid);
 	inode->i_gid = make_kgid(conn->user_ns, attr->gid);
 	inode->i_blocks = attr->blocks;

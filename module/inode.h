@@ -195,7 +195,9 @@ void fusewb_forget_inode(struct inode *inode);
 /** fusewb_local_times() - are the kernel's mtime, ctime and size the true ones? */
 static inline bool fusewb_local_times(const struct inode *inode)
 {
-	return fusewb_conn_writeback(fusewb_inode_conn(inode)) && S_ISREG(inode->i_mode);
+	/* The type never changes, but an answer may change the rest of it meanwhile. */
+	return fusewb_conn_writeback(fusewb_inode_conn(inode)) &&
+	       S_ISREG(READ_ONCE(inode->i_mode));
 }
 
 /** fusewb_touch_ctime() - a name of the inode changed, on the server too. */

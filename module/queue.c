@@ -112,7 +112,8 @@ bool fusewb_queue_recall(struct fusewb_req *req)
 	bool queued;
 
 	spin_lock(&q->lock);
-	queued = req->state == FUSEWB_REQ_QUEUED;
+	/* It becomes and ceases to be queued under this lock, the rest is a device's. */
+	queued = READ_ONCE(req->state) == FUSEWB_REQ_QUEUED;
 	if (queued) {
 		list_del_init(&req->link);
 		WRITE_ONCE(req->state, FUSEWB_REQ_DONE);
