@@ -30,9 +30,12 @@
 /* The freezer's wake-up counts as a signal until it is looked at. */
 static void forget_the_freezer(void)
 {
-	spin_lock_irq(&current->sighand->siglock);
+	/* A task that runs here has not lost its own yet: that happens when it exits. */
+	struct sighand_struct *sighand = rcu_dereference_protected(current->sighand, true);
+
+	spin_lock_irq(&sighand->siglock);
 	recalc_sigpending();
-	spin_unlock_irq(&current->sighand->siglock);
+	spin_unlock_irq(&sighand->siglock);
 }
 
 static int take_turn(struct fusewb_inode *fi)
