@@ -12,6 +12,7 @@
 #include "support/files.h"
 #include "support/promise.h"
 #include "support/push.h"
+#include "support/raw_server.h"
 #include "support/task.h"
 
 using namespace fusewb::test;
@@ -127,4 +128,28 @@ PROMISE_TEST(PromiseBounds, AHungServerHoldsNoMoreThanItsLimitAndGivesItBack) {
 
 PROMISE_TEST(PromiseBounds, AHungServerHoldsNoMoreOfAMapping) {
     push_against_a_hung_server(client, "hung server, a mapping that is written", true);
+}
+
+PROMISE_TEST(PromiseBounds, DataInFlightAreHeldOnce) {
+    // Below the least limit at which a writer is put to sleep.
+    constexpr std::size_t size = 1 << 20;
+    RawServer server({.type = client.type});
+    Fd file(server.mnt("f"), O_RDWR | O_CREAT);
+    server.hold(FUSE_WRITE);
+    std::size_t before = pages_in("nr_writeback_temp");
+    pwrite_all(file, pattern(size, 1), 0);
+    check(sync_file_range(file, 0, 0, SYNC_FILE_RANGE_WRITE), "sync_file_range");
+    ASSERT_TRUE(server.wait_held(FUSE_WRITE, size / RawServer::Options{}.max_write));
+    std::size_t copied = (pages_in("nr_writeback_temp") - before) * sysconf(_SC_PAGESIZE);
+    if (client.ours())
+        copied += server.connection()[FUSEWB_A_COUNTER_BYTES_COPIED];
+    std::ostringstream text;
+    if (copied)
+        text << copied / 1024 << " of " << size / 1024 << " KiB are held twice";
+    else
+        text << "no second copy";
+    outcome(client, 9, "data in flight", !copied, text.str());
+    server.release(FUSE_WRITE);
+    check(fsync(file), "fsync");
+    EXPECT_EQ(server.content("f"), pattern(size, 1));
 }
