@@ -26,12 +26,20 @@ TITLES = {
     "map-write": "mmap write, msync",
     "read-cold": "sequential read 1 MiB, cold",
     "read-warm": "sequential read 1 MiB, warm",
+    "two-write-1m": "two files at once, 1 MiB, fsync",
     "small-files": "create, stat, unlink small files",
+    "untar": "unpack a tree of sources",
+    "checkout": "git clone and checkout of it",
+    "build": "compile four programs",
 }
+# Their amounts are files.
+OF_FILES = ("small-files", "untar", "checkout", "build")
 CONDITIONS = {
     "shipped": "as shipped",
     "lifted": "strict limit lifted on both",
     "strict": "strict limit on both",
+    "reading": "as shipped, the server reads",
+    "ext4": "as shipped, on ext4",
 }
 BEDS = {
     "counted": "one CPU on instruction-counted time",
@@ -51,9 +59,9 @@ def parse(path, boot, into):
             if words[0] == "limit" and len(words) == 4:
                 into["limits"][words[1]] = {"strict_limit": words[2], "max_ratio": words[3]}
                 continue
-            if len(words) != 7 or words[0] not in TITLES or words[1] not in CLIENTS:
+            if len(words) != 8 or words[0] not in TITLES or words[1] not in CLIENTS:
                 die(f"{path}: not a line of measure: {line.strip()}")
-            work, client, round_, amount, seconds, cpu, switches = words
+            work, client, round_, amount, seconds, cpu, switches, requests = words
             into["works"].setdefault(work, {}).setdefault(client, []).append({
                 "boot": boot,
                 "round": int(round_),
@@ -61,6 +69,7 @@ def parse(path, boot, into):
                 "seconds": float(seconds),
                 "cpu_seconds": float(cpu),
                 "switches": int(switches),
+                "requests": None if requests == "-" else int(requests),
             })
 
 
@@ -95,7 +104,7 @@ def rates(samples):
 
 
 def show_rate(work, rate):
-    if work == "small-files":
+    if work in OF_FILES:
         return f"{rate:.0f}/s"
     return f"{rate / 1e6:.1f}" if rate < 1e9 else f"{rate / 1e6:.0f}"
 
@@ -126,7 +135,7 @@ def rows(works):
         if work not in works:
             continue
         clients = works[work]
-        bytes_moved = work != "small-files"
+        bytes_moved = work not in OF_FILES
         yield [
             title,
             *(show_rate(work, statistics.median(rates(clients[client]))) for client in CLIENTS),
@@ -136,11 +145,12 @@ def rows(works):
             f"{statistics.median(ratios(clients, 'fusewb', 'fuse', lambda s: s['cpu_seconds'])):.2f}",
             *(f"{per_mib(clients[client], 'switches'):.1f}" if bytes_moved else "-"
               for client in ("fuse", "fusewb")),
+            f"{statistics.median(s['requests'] / s['switches'] for s in clients['fusewb']):.2f}",
         ]
 
 
 HEADERS = ["work", "fuse MB/s", "copy", "fusewb", "native", "fusewb/fuse", "copy/fuse",
-           "of native", "CPU time", "switches/MiB fuse", "fusewb"]
+           "of native", "CPU time", "switches/MiB fuse", "fusewb", "requests/switch"]
 
 
 def tables(data, form):

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * usage: work NAME FILE_OR_DIRECTORY AMOUNT
+ * usage: work NAME FILE_OR_DIRECTORY AMOUNT [COMMAND]
  *
- * Does one piece of work of the benchmark and prints how many bytes or files it was, how many
- * seconds it took, how many CPU seconds of the whole machine, and how many context switches. The
- * clock starts behind all preparation and stops when the data are as safe as the work asks for.
+ * Does one piece of work of the benchmark, or has a shell do the command in the directory, and
+ * prints how many bytes or files it was, how many seconds it took, how many CPU seconds of the whole
+ * machine, and how many context switches. The clock starts behind all preparation and stops when
+ * the data are as safe as the work asks for.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -15,6 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -102,6 +104,26 @@ static void sequential(int fd, size_t size, size_t amount)
     for (done = 0; done < amount; done += size)
         write_at(fd, size, done);
     sync_file(fd, 0);
+}
+
+/* Half of it each, to files of their own. */
+static void two_sequential(const char *path, int fd, size_t amount)
+{
+    pid_t child = fork();
+    int status;
+
+    if (child < 0)
+        err(1, "fork");
+    if (!child) {
+        char other[256];
+
+        snprintf(other, sizeof(other), "%s.other", path);
+        sequential(open_file(other, O_RDWR | O_CREAT | O_TRUNC), MIB, amount / 2);
+        _exit(0);
+    }
+    sequential(fd, MIB, amount / 2);
+    if (waitpid(child, &status, 0) != child || status)
+        errx(1, "the other writer failed");
 }
 
 static void rewrite_log(int fd, size_t amount)
@@ -194,6 +216,12 @@ static void small_files(const char *directory, size_t amount)
     }
 }
 
+static void command(const char *line)
+{
+    if (system(line))
+        errx(1, "failed: %s", line);
+}
+
 static int is(const char *a, const char *b)
 {
     return !strcmp(a, b);
@@ -206,8 +234,8 @@ int main(int argc, char **argv)
     size_t amount;
     int fd = -1;
 
-    if (argc != 4)
-        errx(2, "usage: work NAME FILE_OR_DIRECTORY AMOUNT");
+    if (argc != 4 && argc != 5)
+        errx(2, "usage: work NAME FILE_OR_DIRECTORY AMOUNT [COMMAND]");
     name = argv[1];
     path = argv[2];
     amount = strtoul(argv[3], NULL, 10);
@@ -216,7 +244,7 @@ int main(int argc, char **argv)
         err(1, "no memory");
     memset(buffer, 'w', MIB);
 
-    if (!is(name, "small-files"))
+    if (argc == 4 && !is(name, "small-files"))
         fd = open_file(path, O_RDWR | O_CREAT | (is(name, "read-warm") || is(name, "read-cold") ? 0 : O_TRUNC));
     if (is(name, "rewrite-64k"))
         sequential(fd, 64 * KIB, 64 * KIB);
@@ -234,9 +262,15 @@ int main(int argc, char **argv)
         read_all(fd, amount);
     }
 
+    if (argc == 5 && chdir(path))
+        err(1, "%s", path);
     start = now();
-    if (is(name, "write-1m"))
+    if (argc == 5)
+        command(argv[4]);
+    else if (is(name, "write-1m"))
         sequential(fd, MIB, amount);
+    else if (is(name, "two-write-1m"))
+        two_sequential(path, fd, amount);
     else if (is(name, "write-4k"))
         sequential(fd, 4 * KIB, amount);
     else if (is(name, "write-1k"))

@@ -10,7 +10,7 @@ HOST_VM_PACKAGES=(mmdebstrap debian-archive-keyring ca-certificates gpg e2fsprog
 
 GUEST_PACKAGES=(systemd systemd-sysv udev dbus polkitd kmod procps util-linux mount login passwd
     e2fsprogs busybox-static xz-utils file less psmisc attr acl libcap2-bin
-    gcc g++ make cmake pkg-config dkms sparse
+    gcc g++ make cmake pkg-config dkms sparse git
     fuse3 libfuse3-dev fio strace
     libgtest-dev libsystemd-dev libsdbus-c++-dev libnl-genl-3-dev libinih-dev)
 

@@ -6,7 +6,7 @@
 
 SERVER_PACKAGES=(fuse-overlayfs sshfs openssh-server openssh-client gocryptfs python3-pyfuse3
     squashfuse squashfs-tools moosefs-master moosefs-chunkserver moosefs-client iproute2
-    fio stress-ng git postgresql sqlite3
+    stress-ng postgresql sqlite3
     libcli11-dev libinih-dev libkmod-dev libmount-dev libnl-3-dev libnl-genl-3-dev libsdbus-c++-bin
     libsdbus-c++-dev libsystemd-dev nlohmann-json3-dev)
 
@@ -52,7 +52,7 @@ server_tests() {
     shift
     servers_image "$(kernel_suite "$kernel")"
     vm_defaults
-    VM_SHARE=$TOP VM_TIMEOUT=1800 VM_MEMORY=3072
+    VM_SHARE=$TOP VM_TIMEOUT=7200 VM_MEMORY=3072
     vm_boot "$REPLY" "$kernel" /share/tests/servers/run "$@"
 }
 
