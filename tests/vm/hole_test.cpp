@@ -21,7 +21,8 @@ constexpr std::size_t size = 1 << 20;
 
 // A file of the server's that was made longer here.
 struct Grown {
-    explicit Grown(std::uint32_t open_flags = FOPEN_KEEP_CACHE) : server({.open_flags = open_flags}) {
+    explicit Grown(std::uint32_t open_flags = FOPEN_KEEP_CACHE)
+        : server({.open_flags = open_flags}) {
         needs_fusewb();
         server.set_content("f", model);
         file = Fd(server.mnt("f"), O_RDWR);
@@ -98,8 +99,8 @@ GUEST_TEST(Hole, IsBelievedNoLongerThanTheCache) {
 GUEST_TEST(Hole, WhatWasWrittenDirectlyIsAskedFor) {
     Grown f;
     Fd direct(f.server.mnt("f"), O_RDWR | O_DIRECT);
-    auto *buffer = static_cast<char *>(mmap(nullptr, page, PROT_READ | PROT_WRITE,
-                                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    auto *buffer = static_cast<char *>(
+        mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
     check(buffer == MAP_FAILED ? -1 : 0, "mmap");
     pattern(page, 5).copy(buffer, page);
     EXPECT_EQ(pwrite(direct, buffer, page, size / 2), static_cast<ssize_t>(page));

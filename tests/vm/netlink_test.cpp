@@ -305,8 +305,7 @@ GUEST_TEST(Netlink, AnAbortEndsEveryWaitAndSaysWhoAskedForIt) {
         auto id = server.connection().id;
         EXPECT_EQ(server.connection().abort_reason, unsigned(FUSEWB_ABORT_NONE));
         server.hold(FUSE_LOOKUP);
-        Task waiter("stat(2)",
-                    [&] { return access(server.mnt("x").c_str(), F_OK) ? errno : 0; });
+        Task waiter("stat(2)", [&] { return access(server.mnt("x").c_str(), F_OK) ? errno : 0; });
         ASSERT_TRUE(server.wait_held(FUSE_LOOKUP, 1));
         netlink.abort(id);
         EXPECT_TRUE(waiter.ends_within(20s)) << waiter.where();

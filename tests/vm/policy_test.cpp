@@ -125,8 +125,7 @@ GUEST_TEST(Policy, AMountOptionCannotAskForMoreThanThePolicyAllows) {
               0);
     EXPECT_THROW(RawServer({.mount_options = "writeback=direct"}), std::exception);
     RawServer server({.mount_options = "writeback=copy", .name = "copy"});
-    netlink.set_policy(ready(server).id,
-                       {{FUSEWB_A_POLICY_WRITEBACK, FUSEWB_WRITEBACK_DIRECT}});
+    netlink.set_policy(ready(server).id, {{FUSEWB_A_POLICY_WRITEBACK, FUSEWB_WRITEBACK_DIRECT}});
     EXPECT_EQ(server.connection().writeback, unsigned(FUSEWB_WRITEBACK_COPY))
         << "who mounted asked for less";
 }
@@ -194,15 +193,15 @@ GUEST_TEST(Policy, TheDirtyLimitIsThatOfTheBdi) {
     RawServer server;
     auto connection = server.connection();
     EXPECT_EQ(bdi_file(connection, "max_ratio"), "1");
-    netlink.set_policy(connection.id, {{FUSEWB_A_POLICY_MAX_DIRTY_RATIO, 40},
-                                       {FUSEWB_A_POLICY_STRICT_LIMIT, 0}});
+    netlink.set_policy(connection.id,
+                       {{FUSEWB_A_POLICY_MAX_DIRTY_RATIO, 40}, {FUSEWB_A_POLICY_STRICT_LIMIT, 0}});
     EXPECT_EQ(bdi_file(connection, "max_ratio"), "40");
     // Older kernels have no such file.
     if (auto strict = bdi_file(connection, "strict_limit"); !strict.empty()) {
         EXPECT_EQ(strict, "0");
     }
-    netlink.set_policy(connection.id, {{FUSEWB_A_POLICY_MAX_DIRTY_RATIO, 2},
-                                       {FUSEWB_A_POLICY_STRICT_LIMIT, 1}});
+    netlink.set_policy(connection.id,
+                       {{FUSEWB_A_POLICY_MAX_DIRTY_RATIO, 2}, {FUSEWB_A_POLICY_STRICT_LIMIT, 1}});
     EXPECT_EQ(bdi_file(connection, "max_ratio"), "2");
 }
 
@@ -260,9 +259,9 @@ GUEST_TEST(Policy, WhatIsWrongIsRefusedAsAWholeWithItsName) {
             ENOENT, "no connection");
     // These the kernel's own checks refuse, in words and with errors of their own.
     auto malformed = [&](const std::string &nest, const char *what) {
-        auto reply = netlink.request(
-            FUSEWB_CMD_CONN_SET, NLM_F_ACK,
-            connection_id(id) + make_attribute(FUSEWB_A_CONN_POLICY | NLA_F_NESTED, nest));
+        auto reply = netlink.request(FUSEWB_CMD_CONN_SET, NLM_F_ACK,
+                                     connection_id(id) +
+                                         make_attribute(FUSEWB_A_CONN_POLICY | NLA_F_NESTED, nest));
         EXPECT_NE(reply.error, 0) << what;
         EXPECT_FALSE(reply.text.empty()) << what;
         EXPECT_EQ(server.connection().policy, policy) << what;
@@ -274,10 +273,10 @@ GUEST_TEST(Policy, WhatIsWrongIsRefusedAsAWholeWithItsName) {
     auto reply = set_defaults(netlink, FUSEWB_A_DEFAULT_OTHERS, {{FUSEWB_A_POLICY_ACTION, 9}});
     EXPECT_EQ(reply.error, EINVAL);
     EXPECT_NE(reply.text.find("action"), std::string::npos) << reply.text;
-    reply = netlink.request(
-        FUSEWB_CMD_POLICY_SET, NLM_F_ACK,
-        make_policy(FUSEWB_A_DEFAULT_PRIVILEGED, {{FUSEWB_A_POLICY_ACTION, 1}}) +
-            make_policy(FUSEWB_A_DEFAULT_OTHERS, {{FUSEWB_A_POLICY_ACTION, 9}}));
+    reply =
+        netlink.request(FUSEWB_CMD_POLICY_SET, NLM_F_ACK,
+                        make_policy(FUSEWB_A_DEFAULT_PRIVILEGED, {{FUSEWB_A_POLICY_ACTION, 1}}) +
+                            make_policy(FUSEWB_A_DEFAULT_OTHERS, {{FUSEWB_A_POLICY_ACTION, 9}}));
     EXPECT_EQ(reply.error, EINVAL);
     reply = netlink.request(FUSEWB_CMD_POLICY_SET, NLM_F_ACK, {});
     EXPECT_EQ(reply.error, EINVAL);

@@ -141,8 +141,8 @@ PolicyValues parse_policy(std::string_view nest) {
     PolicyValues values;
     auto attributes = parse_attributes(nest);
     for (unsigned i = FUSEWB_A_POLICY_WRITEBACK; i <= FUSEWB_A_POLICY_MAX; i++)
-        values[i] = is_small(i) ? value<std::uint8_t>(attributes, i)
-                                : value<std::uint32_t>(attributes, i);
+        values[i] =
+            is_small(i) ? value<std::uint8_t>(attributes, i) : value<std::uint32_t>(attributes, i);
     return values;
 }
 
@@ -285,9 +285,9 @@ Connection Netlink::mounted_at(const std::filesystem::path &mount_point) {
 }
 
 void Netlink::set_policy(std::uint64_t id, const PolicyValues &values) {
-    Reply reply =
-        request(FUSEWB_CMD_CONN_SET, NLM_F_ACK,
-                make_u64_attribute(FUSEWB_A_CONN_ID, id) + make_policy(FUSEWB_A_CONN_POLICY, values));
+    Reply reply = request(FUSEWB_CMD_CONN_SET, NLM_F_ACK,
+                          make_u64_attribute(FUSEWB_A_CONN_ID, id) +
+                              make_policy(FUSEWB_A_CONN_POLICY, values));
     if (reply.error)
         throw std::system_error(reply.error, std::generic_category(), "set policy: " + reply.text);
 }
