@@ -86,7 +86,10 @@ static void take_over(struct inode *inode, const struct fuse_attr *attr, bool ti
 	/* Only the server can tell whom the sticky bit keeps out. */
 	if (!conn->opts.default_permissions)
 		mode &= ~S_ISVTX;
-	WRITE_ONCE(inode->i_mode, (inode->i_mode & S_IFMT) | mode);
+	mode |= inode->i_mode & S_IFMT;
+	/* The VFS reads it without a lock. */
+	if (mode != inode->i_mode)
+		WRITE_ONCE(inode->i_mode, mode);
 	inode->i_uid = make_kuid(conn->user_ns, attr->uid);
 	inode->i_gid = make_kgid(conn->user_ns, attr->gid);
 	inode->i_blocks = attr->blocks;

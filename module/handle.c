@@ -187,7 +187,7 @@ void fusewb_handles_unpark(struct inode *inode)
 	struct fusewb_handle *h, *next;
 	LIST_HEAD(clean);
 
-	if (mapping_tagged(inode->i_mapping, PAGECACHE_TAG_DIRTY))
+	if (fusewb_has_dirty(inode))
 		return;
 
 	spin_lock(&fi->lock);

@@ -200,6 +200,13 @@ static inline bool fusewb_local_times(const struct inode *inode)
 	       S_ISREG(READ_ONCE(inode->i_mode));
 }
 
+/** fusewb_has_dirty() - does the page cache have dirty folios of it? */
+static inline bool fusewb_has_dirty(const struct inode *inode)
+{
+	/* A look without the lock of the page cache: it may be over by now. */
+	return data_race(mapping_tagged(inode->i_mapping, PAGECACHE_TAG_DIRTY));
+}
+
 /** fusewb_touch_ctime() - a name of the inode changed, on the server too. */
 void fusewb_touch_ctime(struct inode *inode);
 

@@ -37,10 +37,9 @@ static bool has_work(struct inode *inode)
 {
 	struct fusewb_inode *fi = FUSEWB_I(inode);
 
-	return S_ISREG(inode->i_mode) &&
-	       (mapping_tagged(inode->i_mapping, PAGECACHE_TAG_DIRTY) ||
-		READ_ONCE(fi->inflight.rb_root.rb_node) || READ_ONCE(fi->times_dirty) ||
-		READ_ONCE(fi->times_flush));
+	return S_ISREG(READ_ONCE(inode->i_mode)) &&
+	       (fusewb_has_dirty(inode) || READ_ONCE(fi->inflight.rb_root.rb_node) ||
+		READ_ONCE(fi->times_dirty) || READ_ONCE(fi->times_flush));
 }
 
 /* As fsync does; its errors are the mapping's, which syncfs(2) reports. */

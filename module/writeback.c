@@ -524,7 +524,7 @@ int fusewb_writepages(struct address_space *mapping, struct writeback_control *w
 	/* Before a mark is cleared, for then the handle may be unparked. */
 	is.handle = fusewb_handle_for_write(inode);
 	is.limit = round_down(is.conn->max_write, PAGE_SIZE);
-	if (mapping_tagged(mapping, PAGECACHE_TAG_DIRTY)) {
+	if (fusewb_has_dirty(inode)) {
 		err = issue_range(&is, first, last);
 		submit(&is);
 		announce(&is);
