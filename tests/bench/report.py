@@ -153,19 +153,35 @@ HEADERS = ["work", "fuse MB/s", "copy", "fusewb", "native", "fusewb/fuse", "copy
            "of native", "CPU time", "switches/MiB fuse", "fusewb", "requests/switch"]
 
 
+def scaling(works):
+    """What a second writer brought each client, in one sentence, if it was measured."""
+    if "write-1m" not in works or "two-write-1m" not in works:
+        return ""
+    one, two = works["write-1m"], works["two-write-1m"]
+    parts = []
+    for client in CLIENTS:
+        first = {(s["boot"], s["round"]): rate(s) for s in one[client]}
+        both = [rate(s) / first[s["boot"], s["round"]] for s in two[client]]
+        parts.append(f"{client} {ratio_with_spread(both)}")
+    return f"two writers against one, 1 MiB at a time: {', '.join(parts)}"
+
+
 def tables(data, form):
     for condition, results in data["conditions"].items():
         limits = "; ".join(f"{client}: strict_limit {limit['strict_limit']}, "
                            f"max_ratio {limit['max_ratio']}"
                            for client, limit in results["limits"].items())
         heading = f"Linux {data['kernel']}, {BEDS[data['bed']]}, {CONDITIONS[condition]}"
-        yield heading, limits, tabulate(list(rows(results["works"])), HEADERS, tablefmt=form,
-                                        disable_numparse=True)
+        yield heading, limits, scaling(results["works"]), tabulate(
+            list(rows(results["works"])), HEADERS, tablefmt=form, disable_numparse=True)
 
 
 def table(args):
-    for heading, limits, text in tables(load(args.json), "github" if args.github else "simple"):
+    for heading, limits, scale, text in tables(load(args.json),
+                                               "github" if args.github else "simple"):
         print(f"{heading}\n({limits})\n\n{text}\n")
+        if scale:
+            print(f"{scale}\n")
 
 
 def plot(data, condition, results, path):
@@ -197,10 +213,12 @@ def page(args):
         data = load(path)
         stem = f"{data['kernel']}.{data['bed']}"
         texts = tables(data, "html")
-        for (condition, results), (heading, limits, text) in zip(data["conditions"].items(), texts):
+        for (condition, results), (heading, limits, scale, text) in zip(
+                data["conditions"].items(), texts):
             picture = f"{stem}.{condition}.svg"
             plot(data, condition, results, os.path.join(args.directory, picture))
             parts.append(f"<h2>{heading}</h2>\n<p>{data['date']}; {limits}</p>\n{text}\n"
+                         f"<p>{scale}</p>\n"
                          f'<p><img src="{picture}" alt="{heading}"></p>\n')
     out = os.path.join(args.directory, "index.html")
     with open(out, "w", encoding="utf-8") as file:
