@@ -252,7 +252,7 @@ static inline bool fusewb_conn_aborted(const struct fusewb_conn *conn)
 
 static inline bool fusewb_conn_writeback(const struct fusewb_conn *conn)
 {
-	return conn->writeback != FUSEWB_WRITEBACK_THROUGH;
+	return READ_ONCE(conn->writeback) != FUSEWB_WRITEBACK_THROUGH;
 }
 
 static inline bool fusewb_conn_nosys(const struct fusewb_conn *conn, u32 opcode)

@@ -241,7 +241,7 @@ size_t fusewb_dev_min_buffer(const struct fusewb_conn *conn)
 {
 	return max_t(size_t, FUSE_MIN_READ_BUFFER,
 		     sizeof(struct fuse_in_header) + sizeof(struct fuse_write_in) +
-		     conn->server_max_write);
+		     READ_ONCE(conn->server_max_write));
 }
 
 static ssize_t dev_read_iter(struct kiocb *iocb, struct iov_iter *to)

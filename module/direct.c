@@ -332,7 +332,7 @@ ssize_t fusewb_direct_write(struct kiocb *iocb, struct iov_iter *from)
 			goto unlock;
 	}
 	while (iov_iter_count(from)) {
-		size_t len = min_t(size_t, iov_iter_count(from), conn->max_write);
+		size_t len = min_t(size_t, iov_iter_count(from), READ_ONCE(conn->max_write));
 		size_t absent = fault_in_iov_iter_readable(from, len);
 
 		if (absent == len) {

@@ -55,7 +55,8 @@ static void take_over(struct fusewb_conn *conn, const struct fuse_init_out *out)
 	limit = min_t(u64, (u64)max_pages << PAGE_SHIFT, FUSEWB_MAX_TRANSFER);
 
 	/* The protocol promises the server's readers one page at least. */
-	conn->server_max_write = clamp_t(unsigned int, out->max_write, PAGE_SIZE, limit);
+	WRITE_ONCE(conn->server_max_write,
+		   clamp_t(unsigned int, out->max_write, PAGE_SIZE, limit));
 	conn->max_read = limit;
 	if (conn->opts.max_read)
 		conn->max_read = clamp_t(unsigned int, conn->opts.max_read, PAGE_SIZE, limit);

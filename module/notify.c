@@ -358,7 +358,7 @@ static int send_cached(struct fusewb_conn *conn, struct inode *inode,
 		       const struct fuse_notify_retrieve_out *out)
 {
 	loff_t size = i_size_read(inode);
-	size_t len = min(out->size, conn->max_write);
+	size_t len = min(out->size, READ_ONCE(conn->max_write));
 	struct fuse_notify_retrieve_in in = { .offset = out->offset };
 	struct fusewb_args args = {
 		.opcode = FUSE_NOTIFY_REPLY,

@@ -410,7 +410,7 @@ static int get_tree(struct fs_context *fsc)
 	if (IS_ERR(conn))
 		return PTR_ERR(conn);
 	if (ctx->opts.writeback == FUSEWB_OPT_DIRECT &&
-	    conn->policy.writeback != FUSEWB_WRITEBACK_DIRECT) {
+	    READ_ONCE(conn->policy.writeback) != FUSEWB_WRITEBACK_DIRECT) {
 		errorfc(fsc, "writeback=direct is more than the policy allows, try auto");
 		fusewb_conn_put(conn);
 		return -EPERM;

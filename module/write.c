@@ -73,7 +73,7 @@ static unsigned int order_within(pgoff_t index, pgoff_t first, pgoff_t last, uns
 /* No folio is larger than a request. */
 static unsigned int max_order(const struct inode *inode)
 {
-	unsigned int max = ilog2(fusewb_inode_conn(inode)->max_write >> PAGE_SHIFT);
+	unsigned int max = ilog2(READ_ONCE(fusewb_inode_conn(inode)->max_write) >> PAGE_SHIFT);
 
 	return mapping_large_folio_support(inode->i_mapping) ? min(max, WRITE_ORDER) : 0;
 }

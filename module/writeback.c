@@ -126,7 +126,7 @@ static struct fusewb_req *new_write(struct issue *is)
 		req->end = write_end;
 		req->again = fusewb_writeback_again;
 		req->expire = fusewb_writeback_expire;
-		req->io.copied = is->conn->writeback == FUSEWB_WRITEBACK_COPY;
+		req->io.copied = READ_ONCE(is->conn->writeback) == FUSEWB_WRITEBACK_COPY;
 	}
 	return req;
 }
@@ -523,7 +523,7 @@ int fusewb_writepages(struct address_space *mapping, struct writeback_control *w
 
 	/* Before a mark is cleared, for then the handle may be unparked. */
 	is.handle = fusewb_handle_for_write(inode);
-	is.limit = round_down(is.conn->max_write, PAGE_SIZE);
+	is.limit = round_down(READ_ONCE(is.conn->max_write), PAGE_SIZE);
 	if (fusewb_has_dirty(inode)) {
 		err = issue_range(&is, first, last);
 		submit(&is);
