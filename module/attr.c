@@ -330,66 +330,67 @@ static void truncated(struct inode *inode, loff_t size)
 	truncate_setsize(inode, size);
 }
 
-static int send_setattr(struct inode *inode, struct iattr *attr)
+/*
+ * A truncation comes after every WRITE that was issued behind the new size, and
+ * before all that follow: at the latest when the server has answered, even if
+ * nobody waits for that any more. What is dirty there is dropped, never sent.
+ */
+static int send_setattr(struct inode *inode, struct iattr *attr, bool truncates)
 {
 	struct fusewb_conn *conn = fusewb_inode_conn(inode);
 	bool local = fusewb_local_times(inode);
 	struct fuse_setattr_in in = {};
-	struct fuse_attr_out out;
 	struct fusewb_args args = {
 		.opcode = FUSE_SETATTR,
 		.nodeid = FUSEWB_I(inode)->nodeid,
 		.in = { { &in, sizeof(in) } },
 		.nr_in = 1,
-		.out = { { &out, sizeof(out) } },
+		.out = { { NULL, sizeof(struct fuse_attr_out) } },
 		.nr_out = 1,
 	};
+	const struct fuse_attr_out *out;
+	struct fusewb_req *req;
 	int err;
 
 	if (local && attr->ia_valid & ATTR_SIZE && attr->ia_size != i_size_read(inode))
 		attr->ia_valid |= ATTR_MTIME | ATTR_CTIME;
 	fill_setattr(conn, attr, local && !S_ISDIR(inode->i_mode), &in);
 
-	err = fusewb_call(conn, &args);
+	req = fusewb_req_alloc(conn, &args, 0, GFP_KERNEL);
+	if (!req)
+		return -ENOMEM;
+	out = req->out_args;
+	err = truncates ? fusewb_truncate_call(req, inode, attr->ia_size) : fusewb_req_call(req);
 	if (!err)
-		err = fusewb_check_attr(inode, &out.attr, FUSE_SETATTR);
+		err = fusewb_check_attr(inode, &out->attr, FUSE_SETATTR);
+	if (!err && truncates)
+		truncated(inode, attr->ia_size);
+	if (!req->left)
+		fusewb_range_done(req);
 	if (err) {
 		/* Killed or not understood, it may have happened. */
 		fusewb_invalidate_attr(inode);
-		return err;
+		goto put;
 	}
 
 	if (local)
 		set_local_times(inode, attr);
-	if (attr->ia_valid & ATTR_SIZE)
-		truncated(inode, attr->ia_size);
-	fusewb_change_attributes(inode, &out.attr,
-				 fusewb_valid_until(out.attr_valid, out.attr_valid_nsec),
+	fusewb_change_attributes(inode, &out->attr,
+				 fusewb_valid_until(out->attr_valid, out->attr_valid_nsec),
 				 fusewb_attr_version(conn));
-	return 0;
+put:
+	fusewb_req_put(req);
+	return err;
 }
 
-/*
- * WRITEs beyond the new size must be answered before the server truncates, and
- * none may follow until the cache is truncated too. What is dirty there is
- * dropped, never sent.
- */
 static int set_size(struct inode *inode, struct iattr *attr)
 {
-	struct fusewb_inode *fi = FUSEWB_I(inode);
-	struct fusewb_range hold;
-	int err;
+	int err = 0;
 
-	err = fusewb_inflight_hold(fi, &hold, min(attr->ia_size, i_size_read(inode)), U64_MAX);
-	if (err)
-		return err;
 	/* A mapping may have left something behind the end. */
 	if (attr->ia_size > i_size_read(inode))
 		err = fusewb_zero_gap(inode, i_size_read(inode), attr->ia_size);
-	if (!err)
-		err = send_setattr(inode, attr);
-	fusewb_inflight_release(fi, &hold);
-	return err;
+	return err ?: send_setattr(inode, attr, true);
 }
 
 /*
@@ -484,5 +485,5 @@ int fusewb_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 
 	if (attr->ia_valid & ATTR_SIZE && S_ISREG(inode->i_mode))
 		return set_size(inode, attr);
-	return send_setattr(inode, attr);
+	return send_setattr(inode, attr, false);
 }

@@ -371,7 +371,7 @@ out:
 	return err;
 }
 
-/* The answer to an INTERRUPT says at most: not now, try again. */
+/* The answer to an INTERRUPT says at most: not now, try again, or: never. */
 static int answer_interrupt(struct fusewb_dev *dev, u64 unique, s32 error)
 {
 	struct fusewb_req *req, *found = NULL;
@@ -388,6 +388,8 @@ static int answer_interrupt(struct fusewb_dev *dev, u64 unique, s32 error)
 		return -ENOENT;
 	if (error == -EAGAIN)
 		fusewb_queue_interrupt(found);
+	else if (error == -ENOSYS)
+		fusewb_conn_set_nosys(found->conn, FUSE_INTERRUPT);
 	fusewb_req_put(found);
 	return 0;
 }
@@ -420,6 +422,8 @@ static ssize_t dev_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	if (out.error > 0 || out.error <= -512)
 		return -EINVAL;
 	if (out.unique & INTERRUPT_BIT) {
+		if (len)
+			return -EINVAL;
 		err = answer_interrupt(dev, out.unique & ~INTERRUPT_BIT, out.error);
 		return err ?: total;
 	}

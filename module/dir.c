@@ -333,8 +333,17 @@ static int make_link(struct dentry *old, struct inode *dir, struct dentry *dentr
 		.in = { { &in, sizeof(in) }, { dentry->d_name.name, dentry->d_name.len + 1 } },
 		.nr_in = 2,
 	};
-	int err = make_simple(dir, dentry, inode->i_mode, &args);
+	struct fusewb_conn *conn = fusewb_inode_conn(dir);
+	int err;
 
+	if (fusewb_conn_nosys(conn, FUSE_LINK))
+		return -EPERM;
+	err = make_simple(dir, dentry, inode->i_mode, &args);
+	/* link(2) has no such error; this is that of a file system without links. */
+	if (err == -ENOSYS) {
+		fusewb_conn_set_nosys(conn, FUSE_LINK);
+		return -EPERM;
+	}
 	/* A server without node ids of its own may answer with another one. */
 	if (!err || fusewb_left(err))
 		fusewb_invalidate_attr(inode);

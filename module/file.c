@@ -38,12 +38,19 @@ u64 fusewb_owner_id(fl_owner_t owner)
 	return siphash_1u64((unsigned long)owner, &key);
 }
 
+static void truncated(struct inode *inode)
+{
+	lockdep_assert_held_write(&inode->i_rwsem);
+	truncate_setsize(inode, 0);
+	fusewb_invalidate_attr(inode);
+}
+
+/* No WRITE of the old contents may come after the server truncates. */
 static int send_open(struct inode *inode, struct file *file, bool dir, bool trunc,
 		     struct fuse_open_out *out)
 {
 	struct fusewb_conn *conn = fusewb_inode_conn(inode);
 	u32 opcode = dir ? FUSE_OPENDIR : FUSE_OPEN;
-	u64 optional = dir ? FUSE_NO_OPENDIR_SUPPORT : FUSE_NO_OPEN_SUPPORT;
 	struct fuse_open_in in = {
 		.flags = file->f_flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC),
 	};
@@ -52,9 +59,10 @@ static int send_open(struct inode *inode, struct file *file, bool dir, bool trun
 		.nodeid = FUSEWB_I(inode)->nodeid,
 		.in = { { &in, sizeof(in) } },
 		.nr_in = 1,
-		.out = { { out, sizeof(*out) } },
+		.out = { { NULL, sizeof(*out) } },
 		.nr_out = 1,
 	};
+	struct fusewb_req *req;
 	int err;
 
 	if (trunc) {
@@ -64,12 +72,20 @@ static int send_open(struct inode *inode, struct file *file, bool dir, bool trun
 	}
 	if (fusewb_conn_nosys(conn, opcode))
 		return -ENOSYS;
-	err = fusewb_call(conn, &args);
-	if (err != -ENOSYS)
-		return err;
-	if (!(conn->flags & optional))
-		return err;
-	fusewb_conn_set_nosys(conn, opcode);
+	req = fusewb_req_alloc(conn, &args, 0, GFP_KERNEL);
+	if (!req)
+		return -ENOMEM;
+	err = trunc ? fusewb_truncate_call(req, inode, 0) : fusewb_req_call(req);
+	if (!err) {
+		memcpy(out, req->out_args, sizeof(*out));
+		if (trunc)
+			truncated(inode);
+	}
+	if (!req->left)
+		fusewb_range_done(req);
+	fusewb_req_put(req);
+	if (err == -ENOSYS)
+		fusewb_conn_set_nosys(conn, opcode);
 	return err;
 }
 
@@ -98,13 +114,6 @@ static bool opens_truncating(struct inode *inode, const struct file *file)
 	       fusewb_inode_conn(inode)->flags & FUSE_ATOMIC_O_TRUNC;
 }
 
-static void truncated(struct inode *inode)
-{
-	lockdep_assert_held_write(&inode->i_rwsem);
-	truncate_setsize(inode, 0);
-	fusewb_invalidate_attr(inode);
-}
-
 void fusewb_finish_open(struct inode *inode, struct file *file)
 {
 	if (opens_truncating(inode, file) && inode->i_mapping->nrpages) {
@@ -118,10 +127,8 @@ void fusewb_finish_open(struct inode *inode, struct file *file)
 int fusewb_open_common(struct inode *inode, struct file *file, bool dir)
 {
 	struct fusewb_conn *conn = fusewb_inode_conn(inode);
-	struct fusewb_inode *fi = FUSEWB_I(inode);
 	bool trunc = opens_truncating(inode, file);
 	struct fuse_open_out out = {};
-	struct fusewb_range hold;
 	struct fusewb_handle *h;
 	bool opened = true;
 	int err;
@@ -135,29 +142,18 @@ int fusewb_open_common(struct inode *inode, struct file *file, bool dir)
 	if (!h)
 		return -ENOMEM;
 
-	/* No WRITE of the old contents may come after the server truncates. */
-	if (trunc) {
-		err = -EINTR;
-		if (fusewb_inode_lock(inode))
-			goto put;
-		err = fusewb_inflight_hold(fi, &hold, 0, U64_MAX);
-		if (err)
-			goto unlock;
-	}
+	err = trunc ? fusewb_inode_lock(inode) : 0;
+	if (err)
+		goto put;
 	err = send_open(inode, file, dir, trunc, &out);
-	if (err == -ENOSYS && fusewb_conn_nosys(conn, dir ? FUSE_OPENDIR : FUSE_OPEN)) {
+	if (trunc)
+		fusewb_inode_unlock(inode);
+	if (err == -ENOSYS) {
 		/* It keeps no state for open files: there is nothing to release. */
 		out.open_flags = FOPEN_KEEP_CACHE;
 		opened = false;
 		err = 0;
 	}
-	if (!err && trunc && opened)
-		truncated(inode);
-	if (trunc)
-		fusewb_inflight_release(fi, &hold);
-unlock:
-	if (trunc)
-		fusewb_inode_unlock(inode);
 	if (err)
 		goto put;
 
@@ -210,7 +206,7 @@ static int send_flush(struct inode *inode, struct fusewb_handle *h, fl_owner_t o
 	struct fusewb_req *req;
 	int err;
 
-	if (!h->opened || fusewb_conn_nosys(conn, FUSE_FLUSH))
+	if (fusewb_conn_nosys(conn, FUSE_FLUSH))
 		return 0;
 	if (!(current->flags & PF_EXITING)) {
 		err = fusewb_call(conn, &args);

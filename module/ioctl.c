@@ -7,6 +7,7 @@
  */
 #include <linux/compat.h>
 #include <linux/fs.h>
+#include <linux/mount.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -28,17 +29,6 @@ static size_t size_of(unsigned int cmd)
 	return _IOC_SIZE(cmd);
 }
 
-/* Return: 0 or more, as the server said, or an error. */
-static long evaluate(struct fusewb_conn *conn, const struct fuse_ioctl_out *out)
-{
-	if (out->flags & FUSE_IOCTL_RETRY)
-		return fusewb_bad_answer(conn, FUSE_IOCTL, "a request for more memory");
-	/* Errors end at 511: what is below is the kernel's own. */
-	if (out->result <= -512)
-		return fusewb_bad_answer(conn, FUSE_IOCTL, "an error that is none");
-	return out->result;
-}
-
 /* @data: room for the larger of both directions; holds what goes in. */
 static long ask(struct file *file, struct fuse_ioctl_in *in, void *data)
 {
@@ -54,22 +44,38 @@ static long ask(struct file *file, struct fuse_ioctl_in *in, void *data)
 		.nr_out = 2,
 		.out_var = true,
 	};
-	long ret;
+	int err;
 
-	ret = fusewb_call(conn, &args);
-	if (ret == -ENOSYS) {
-		fusewb_conn_set_nosys(conn, FUSE_IOCTL);
-		return -ENOTTY;
-	}
-	if (ret)
-		return ret;
+	err = fusewb_call(conn, &args);
+	/* It may know other commands, so that this is not remembered. */
+	if (err)
+		return err == -ENOSYS ? -ENOTTY : err;
 	if (args.out_total < sizeof(out))
 		return fusewb_bad_answer(conn, FUSE_IOCTL, "a wrong size");
-	ret = evaluate(conn, &out);
-	if (ret >= 0 && copy_to_user((void __user *)(unsigned long)in->arg, data,
-				     args.out_total - sizeof(out)))
+	if (out.flags & FUSE_IOCTL_RETRY)
+		return fusewb_bad_answer(conn, FUSE_IOCTL, "a request for more memory");
+	/* Errors end at 511: what is below is the kernel's own. */
+	if (out.result <= -512)
+		return fusewb_bad_answer(conn, FUSE_IOCTL, "an error that is none");
+	/* Also after an error: it may be what tells more of it. */
+	if (copy_to_user((void __user *)(unsigned long)in->arg, data,
+			 args.out_total - sizeof(out)))
 		return -EFAULT;
-	return ret;
+	/* What libfuse says of an operation that a server does not have. */
+	return out.result == -ENOSYS ? -ENOTTY : out.result;
+}
+
+static bool changes_inode(unsigned int cmd)
+{
+	return cmd == FS_IOC_SETFLAGS || cmd == FS_IOC32_SETFLAGS || cmd == FS_IOC_FSSETXATTR;
+}
+
+/* The server does it with its own rights, so it is for us to look at the caller's. */
+static int begin_change(struct file *file)
+{
+	if (!inode_owner_or_capable(file_mnt_idmap(file), file_inode(file)))
+		return -EPERM;
+	return mnt_want_write_file(file);
 }
 
 static long do_ioctl(struct file *file, unsigned int cmd, unsigned long arg, u32 flags)
@@ -88,16 +94,21 @@ static long do_ioctl(struct file *file, unsigned int cmd, unsigned long arg, u32
 
 	if (!fusewb_allow_task(conn))
 		return -EACCES;
-	if (conn->minor < 18 || fusewb_conn_nosys(conn, FUSE_IOCTL))
+	if (conn->minor < 18)
 		return -ENOTTY;
+	ret = changes_inode(cmd) ? begin_change(file) : 0;
+	if (ret)
+		return ret;
 	data = kvzalloc(max3(in.in_size, in.out_size, 1u), GFP_KERNEL);
 	if (!data)
-		return -ENOMEM;
-	if (copy_from_user(data, (void __user *)arg, in.in_size))
+		ret = -ENOMEM;
+	else if (copy_from_user(data, (void __user *)arg, in.in_size))
 		ret = -EFAULT;
 	else
 		ret = ask(file, &in, data);
 	kvfree(data);
+	if (changes_inode(cmd))
+		mnt_drop_write_file(file);
 	return ret;
 }
 

@@ -24,7 +24,8 @@ void fusewb_range_done(struct fusewb_req *req)
 	req->io.inode = NULL;
 	fusewb_invalidate_attr(inode);
 	fusewb_inflight_release(FUSEWB_I(inode), &req->io.range);
-	fusewb_handle_put(req->io.handle);
+	if (req->io.handle)
+		fusewb_handle_put(req->io.handle);
 	fusewb_put_inode_later(inode);
 }
 
@@ -41,6 +42,18 @@ static void done_late(struct fusewb_req *req)
 	fusewb_range_done(req);
 }
 
+static int call_held(struct fusewb_req *req, struct inode *inode, u64 first, u64 last)
+{
+	int err = fusewb_inflight_hold(FUSEWB_I(inode), &req->io.range, first, last);
+
+	if (err)
+		return err;
+	ihold(inode);
+	req->io.inode = inode;
+	req->orphan = done_late;
+	return fusewb_req_call(req);
+}
+
 int fusewb_range_call(struct fusewb_req *req, struct inode *inode, struct fusewb_handle *h,
 		      loff_t first, loff_t last)
 {
@@ -49,14 +62,16 @@ int fusewb_range_call(struct fusewb_req *req, struct inode *inode, struct fusewb
 	err = fusewb_drain(inode, first, last);
 	if (err)
 		return err;
-	err = fusewb_inflight_hold(FUSEWB_I(inode), &req->io.range, first, last);
-	if (err)
-		return err;
-	ihold(inode);
-	req->io.inode = inode;
 	req->io.handle = fusewb_handle_get(h);
-	req->orphan = done_late;
-	return fusewb_req_call(req);
+	err = call_held(req, inode, first, last);
+	if (!req->io.inode)
+		fusewb_handle_put(h);
+	return err;
+}
+
+int fusewb_truncate_call(struct fusewb_req *req, struct inode *inode, loff_t size)
+{
+	return call_held(req, inode, min(size, i_size_read(inode)), U64_MAX);
 }
 
 int fusewb_drop_clean(struct inode *inode, loff_t first, loff_t last)

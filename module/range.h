@@ -24,6 +24,14 @@ struct fusewb_req;
 int fusewb_range_call(struct fusewb_req *req, struct inode *inode, struct fusewb_handle *h,
 		      loff_t first, loff_t last);
 
+/**
+ * fusewb_truncate_call() - the same for one that makes the file end at @size
+ *
+ * What is dirty behind the new end is not written back before: it is to be
+ * dropped, after success and before fusewb_range_done().
+ */
+int fusewb_truncate_call(struct fusewb_req *req, struct inode *inode, loff_t size);
+
 /** fusewb_range_done() - the range is free again, and so is what @req pinned. */
 void fusewb_range_done(struct fusewb_req *req);
 

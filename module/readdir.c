@@ -65,9 +65,15 @@ static bool dot_or_dotdot(const struct fuse_dirent *dirent)
 	       (dirent->namelen == 1 || (dirent->namelen == 2 && dirent->name[1] == '.'));
 }
 
+/* The names of the directory itself and its parent count no lookup. */
+static bool counts(const struct fuse_entry_out *entry, const struct fuse_dirent *dirent)
+{
+	return entry->nodeid && !dot_or_dotdot(dirent);
+}
+
 static void forget_entry(struct fusewb_conn *conn, const struct fuse_entry_out *entry)
 {
-	if (entry->nodeid && entry->nodeid != FUSE_ROOT_ID)
+	if (entry->nodeid != FUSE_ROOT_ID)
 		fusewb_req_queue_forget(conn, entry->nodeid, 1);
 }
 
@@ -127,7 +133,18 @@ static void forget_answer(struct fusewb_req *req)
 	const struct fuse_dirent *dirent;
 
 	while (next_entry(&c, &entry, &dirent))
-		forget_entry(req->conn, entry);
+		if (counts(entry, dirent))
+			forget_entry(req->conn, entry);
+}
+
+/* Did the answer end at a name that no answer could hold? */
+static bool endless_name(const struct cursor *c, bool plus)
+{
+	const struct fuse_direntplus *last = (const void *)c->pos;
+
+	if (c->left < (plus ? FUSE_NAME_OFFSET_DIRENTPLUS : FUSE_NAME_OFFSET))
+		return false;
+	return (plus ? &last->dirent : (const struct fuse_dirent *)last)->namelen > FUSEWB_NAME_MAX;
 }
 
 /* Return: 0, or -EIO for an answer with a name that cannot be. */
@@ -155,16 +172,20 @@ static int emit_answer(struct file *file, struct dir_context *ctx, struct fusewb
 				break;
 			continue;
 		}
-		if (!entry->nodeid)
+		if (!counts(entry, dirent))
 			continue;
-		/* The names of the directory itself and its parent count no lookup. */
-		if (!err && dot_or_dotdot(dirent))
-			continue;
-		if (!err && fusewb_entry_valid(entry))
-			link_entry(file->f_path.dentry, entry, dirent, version, names);
-		else
+		if (!fusewb_entry_valid(entry)) {
+			/* Its name was listed; who looks it up gets an error. */
+			fusewb_bad_answer(req->conn, req->in.opcode, "an entry that cannot be");
 			forget_entry(req->conn, entry);
+		} else if (!err) {
+			link_entry(file->f_path.dentry, entry, dirent, version, names);
+		} else {
+			forget_entry(req->conn, entry);
+		}
 	}
+	if (!err && !full && endless_name(&c, plus))
+		err = fusewb_bad_answer(req->conn, req->in.opcode, "a name that cannot be");
 	return err;
 }
 

@@ -114,10 +114,10 @@ void fusewb_req_end(struct fusewb_req *req, int error)
 		fusewb_queue_forget_interrupt(req);
 
 	if (fate == FUSEWB_FATE_ABANDONED) {
+		if (!error)
+			orphaned(req);
 		if (req->orphan)
 			req->orphan(req);
-		else if (!error)
-			orphaned(req);
 	} else if (req->end) {
 		req->end(req, error);
 	} else {
@@ -168,6 +168,8 @@ static int leave(struct fusewb_req *req)
 
 void fusewb_req_interrupt(struct fusewb_req *req)
 {
+	if (fusewb_conn_nosys(req->conn, FUSE_INTERRUPT))
+		return;
 	set_bit(FUSEWB_REQ_F_INTERRUPTED, &req->flags);
 	/* Pairs with the hand-over, which marks SENT, then looks here. */
 	smp_mb__after_atomic();

@@ -193,8 +193,8 @@ struct fusewb_req {
 	 * not if the request could be recalled) and the end came after all, with
 	 * @error as the waiter would have seen it: to give back what the answer
 	 * brought and the request kept. Its payload must be private memory then,
-	 * and is kept. NULL: the request layer knows what LOOKUP, OPEN, CREATE
-	 * and their like bring.
+	 * and is kept. What LOOKUP, OPEN, CREATE and their like bring, the
+	 * request layer gives back before.
 	 */
 	void (*orphan)(struct fusewb_req *req);
 

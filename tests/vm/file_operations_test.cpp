@@ -146,6 +146,45 @@ GUEST_TEST(Fallocate, WritesOfTheRangeComeAfterIt) {
     EXPECT_EQ(server.content("f").substr(4096, 4096), pattern(4096, 2));
 }
 
+GUEST_TEST(Truncate, WhatIsWrittenAfterAKilledOneIsNotCutOff) {
+    needs_fusewb();
+    for (bool opening : {true, false}) {
+        std::uint32_t opcode = opening ? FUSE_OPEN : FUSE_SETATTR;
+        RawServer server({.init_flags = opening ? std::uint64_t(FUSE_ATOMIC_O_TRUNC) : 0,
+                          .name = opening ? "open" : "truncate"});
+        server.set_content("f", pattern(65536, 1));
+        Fd again(server.mnt("f"), O_RDWR);
+        server.hold(opcode);
+        Task truncating("truncation", [&] {
+            if (!opening)
+                return ftruncate(again, 0) ? errno : 0;
+            Fd file(server.mnt("f"), O_RDWR | O_TRUNC);
+            return 0;
+        });
+        ASSERT_TRUE(server.wait_held(opcode, 1)) << truncating.where();
+        // Killed, it is still with the server, which may carry it out at any time.
+        ASSERT_TRUE(truncating.kill_within(20s)) << truncating.where();
+        Task rewrite("write and fsync", [&] {
+            pwrite_all(again, pattern(4096, 2), 4096);
+            return fdatasync(again) ? errno : 0;
+        });
+        EXPECT_FALSE(rewrite.ends_within(500ms)) << "did not wait for the truncation";
+        EXPECT_EQ(server.seen(FUSE_WRITE), 0u);
+        if (opening)
+            server.set_content("f", "");
+        server.release(opcode);
+        ASSERT_TRUE(rewrite.ends_within(20s)) << rewrite.where();
+        EXPECT_EQ(rewrite.status(), 0);
+        EXPECT_EQ(difference(server.content("f"), std::string(4096, '\0') + pattern(4096, 2)), "");
+        drop_pages(again);
+        EXPECT_EQ(difference(pread_all(again, 8192, 0), server.content("f")), "");
+        if (opening) {
+            EXPECT_TRUE(wait_until(20s, [&] { return server.seen(FUSE_RELEASE) == 1; }))
+                << "what the late answer opened stays open";
+        }
+    }
+}
+
 GUEST_TEST(CopyRange, TheCopyIsOfWhatWasWritten) {
     Passthrough server;
     std::string data = pattern(1000000, 1), target = pattern(1200000, 2);

@@ -5,6 +5,8 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <mutex>
+#include <set>
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -441,21 +443,118 @@ GUEST_TEST(Negotiated, TheFirstVersionOfKillprivLeavesTheBitsToTheServerToo) {
 
 GUEST_TEST(Negotiated, FilesAndDirectoriesNeedNoOpeningIfTheServerSaysSo) {
     needs_fusewb();
-    RawServer server({.init_flags = FUSE_NO_OPEN_SUPPORT | FUSE_NO_OPENDIR_SUPPORT});
-    server.set_content("f", "content");
-    for (std::uint32_t opcode : {FUSE_OPEN, FUSE_OPENDIR})
-        server.on(opcode, [&](const Request &request) {
-            server.answer_error(request, ENOSYS);
+    // Libraries do not repeat what they are offered.
+    for (bool repeated : {true, false}) {
+        RawServer server({.init_flags = repeated ? FUSE_NO_OPEN_SUPPORT | FUSE_NO_OPENDIR_SUPPORT
+                                                 : std::uint64_t(0),
+                          .name = repeated ? "repeated" : "silent"});
+        server.set_content("f", "content");
+        for (std::uint32_t opcode : {FUSE_OPEN, FUSE_OPENDIR})
+            server.on(opcode, [&](const Request &request) {
+                server.answer_error(request, ENOSYS);
+                return true;
+            });
+        server.on(FUSE_FLUSH, [&](const Request &request) {
+            server.answer(request, {});
             return true;
         });
-    for (int i = 0; i < 3; i++) {
-        EXPECT_EQ(read_file(server.mnt("f")), "content");
-        EXPECT_EQ(std::distance(fs::directory_iterator(server.mnt()), {}), 1);
+        for (int i = 0; i < 3; i++) {
+            EXPECT_EQ(read_file(server.mnt("f")), "content");
+            EXPECT_EQ(std::distance(fs::directory_iterator(server.mnt()), {}), 1);
+        }
+        EXPECT_EQ(server.seen(FUSE_OPEN), 1u);
+        EXPECT_EQ(server.seen(FUSE_OPENDIR), 1u);
+        EXPECT_EQ(server.seen(FUSE_FLUSH), 3u) << "a server of locks hears of close by it";
+        EXPECT_EQ(server.seen(FUSE_RELEASE), 0u);
+        EXPECT_EQ(server.seen(FUSE_RELEASEDIR), 0u);
     }
-    EXPECT_EQ(server.seen(FUSE_OPEN), 1u);
-    EXPECT_EQ(server.seen(FUSE_OPENDIR), 1u);
-    EXPECT_EQ(server.seen(FUSE_RELEASE), 0u);
-    EXPECT_EQ(server.seen(FUSE_RELEASEDIR), 0u);
+}
+
+GUEST_TEST(Negotiated, LinksAreRefusedByAServerWithoutThem) {
+    needs_fusewb();
+    RawServer server;
+    server.set_content("f", "content");
+    for (int i = 0; i < 2; i++) {
+        EXPECT_EQ(link(server.mnt("f").c_str(), server.mnt("g").c_str()), -1);
+        EXPECT_EQ(errno, EPERM);
+    }
+    EXPECT_EQ(server.seen(FUSE_LINK), 1u);
+}
+
+GUEST_TEST(Negotiated, NoInterruptsAreSentToAServerWithoutThem) {
+    needs_fusewb();
+    RawServer server;
+    server.on(FUSE_INTERRUPT, [&](const Request &request) {
+        server.answer_error(request, ENOSYS);
+        return true;
+    });
+    for (const char *name : {"first", "second"}) {
+        server.hold(FUSE_LOOKUP);
+        Task task("lookup", [&] { return access(server.mnt(name).c_str(), F_OK) ? errno : 0; });
+        ASSERT_TRUE(server.wait_held(FUSE_LOOKUP, 1)) << task.where();
+        ASSERT_TRUE(task.kill_within(20s)) << task.where();
+        EXPECT_TRUE(wait_until(20s, [&] { return server.seen(FUSE_INTERRUPT) == 1; }));
+        EXPECT_FALSE(wait_until(500ms, [&] { return server.seen(FUSE_INTERRUPT) > 1; }));
+        server.release(FUSE_LOOKUP);
+    }
+}
+
+GUEST_TEST(Negotiated, EntriesOfAListingCountLookupsButForTheDirectoryAndItsParent) {
+    needs_fusewb();
+    RawServer server({.init_flags = FUSE_DO_READDIRPLUS});
+    std::mutex mutex;
+    std::multiset<std::uint64_t> forgotten;
+    for (std::uint32_t opcode : {FUSE_FORGET, FUSE_BATCH_FORGET})
+        server.on(opcode, [&, opcode](const Request &request) {
+            std::lock_guard lock(mutex);
+            if (opcode == FUSE_FORGET)
+                forgotten.insert(request.header.nodeid);
+            for (std::size_t at = sizeof(fuse_batch_forget_in);
+                 opcode == FUSE_BATCH_FORGET && at + sizeof(fuse_forget_one) <= request.body.size();
+                 at += sizeof(fuse_forget_one)) {
+                fuse_forget_one one;
+                std::memcpy(&one, request.body.data() + at, sizeof(one));
+                forgotten.insert(one.nodeid);
+            }
+            return false;
+        });
+    server.on(FUSE_READDIRPLUS, [&](const Request &request) {
+        std::string out;
+        std::uint64_t node = 100;
+        // The second to last cannot be: a file of no type. The last ends the listing.
+        for (std::string name : {".", "..", "typeless", "a/b"}) {
+            fuse_direntplus entry{};
+            entry.entry_out.nodeid = node++;
+            entry.entry_out.generation = 1;
+            entry.entry_out.attr = file_attributes(node, 5, 0);
+            if (name == "typeless")
+                entry.entry_out.attr.mode = 0;
+            entry.dirent.ino = node;
+            entry.dirent.off = node - 100;
+            entry.dirent.namelen = static_cast<std::uint32_t>(name.size());
+            entry.dirent.type = DT_REG;
+            if (entry.dirent.off <= request.as<fuse_read_in>().offset)
+                continue;
+            std::size_t at = out.size();
+            out += bytes_of(entry);
+            out += name;
+            out.resize(at + FUSE_DIRENT_ALIGN(out.size() - at));
+        }
+        server.answer(request, out);
+        return true;
+    });
+    DIR *directory = opendir(server.mnt().c_str());
+    ASSERT_NE(directory, nullptr);
+    while (readdir(directory))
+        ;
+    closedir(directory);
+    EXPECT_GE(server.connection()[FUSEWB_A_COUNTER_MALFORMED], 2u);
+    EXPECT_TRUE(wait_until(20s, [&] {
+        std::lock_guard lock(mutex);
+        return forgotten.count(102) && forgotten.count(103);
+    }));
+    std::lock_guard lock(mutex);
+    EXPECT_EQ(forgotten.count(100) + forgotten.count(101), 0u);
 }
 
 GUEST_TEST(Negotiated, OpeningTruncatesByItselfIfTheServerSaysSo) {

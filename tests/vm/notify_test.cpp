@@ -353,6 +353,10 @@ GUEST_TEST(Ioctl, TheCommandSaysWhatGoesInAndOut) {
     EXPECT_EQ(answered({0, FUSE_IOCTL_RETRY, 1, 1}, 0), EIO) << "any memory of the caller";
     EXPECT_EQ(answered({-512, 0, 0, 0}, 0), EIO) << "an error of the kernel's own";
     EXPECT_EQ(answered({-EPERM, 0, 0, 0}, 0), EPERM);
+    EXPECT_EQ(answered({-ENOSYS, 0, 0, 0}, 0), ENOTTY) << "no error of ioctl(2)";
+    argument = {};
+    EXPECT_EQ(answered({-ERANGE, 0, 0, 0}, sizeof(argument)), ERANGE);
+    EXPECT_EQ(argument.b, 0x78787878u) << "what came with the error";
     server.on(FUSE_IOCTL, [&](const Request &request) {
         server.answer(request, "short");
         return true;
@@ -365,5 +369,28 @@ GUEST_TEST(Ioctl, TheCommandSaysWhatGoesInAndOut) {
         EXPECT_EQ(ioctl(file, _IOWR('E', 1, Argument), &argument), -1);
         EXPECT_EQ(errno, ENOTTY);
     }
-    EXPECT_EQ(server.seen(FUSE_IOCTL), before + 1);
+    EXPECT_EQ(server.seen(FUSE_IOCTL), before + 2) << "it may know other commands";
+}
+
+GUEST_TEST(Ioctl, OnlyTheOwnerChangesTheFlagsOfAnInode) {
+    needs_fusewb();
+    RawServer server({.mount_options = "allow_other"});
+    server.set_content("f", "content");
+    server.on(FUSE_IOCTL, [&](const Request &request) {
+        server.answer(request, bytes_of(fuse_ioctl_out{}));
+        return true;
+    });
+    Fd file(server.mnt("f"), O_RDONLY);
+    int flags = 0;
+    struct fsxattr attributes {};
+    EXPECT_EQ(ioctl(file, FS_IOC_SETFLAGS, &flags), 0);
+    EXPECT_EQ(ioctl(file, FS_IOC_FSSETXATTR, &attributes), 0);
+    Task stranger("nobody", [&] {
+        become_nobody();
+        bool refused = ioctl(file, FS_IOC_SETFLAGS, &flags) && errno == EPERM;
+        return refused && ioctl(file, FS_IOC_FSSETXATTR, &attributes) && errno == EPERM ? 0 : 1;
+    });
+    ASSERT_TRUE(stranger.ends_within(20s)) << stranger.where();
+    EXPECT_EQ(stranger.status(), 0);
+    EXPECT_EQ(server.seen(FUSE_IOCTL), 2u);
 }
