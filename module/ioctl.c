@@ -29,8 +29,11 @@ static size_t size_of(unsigned int cmd)
 	return _IOC_SIZE(cmd);
 }
 
-/* @data: room for the larger of both directions; holds what goes in. */
-static long ask(struct file *file, struct fuse_ioctl_in *in, void *data)
+/*
+ * @data: room for the larger of both directions; holds what goes in, then the
+ * @len bytes that came out, also after an error: it may be what tells more of it.
+ */
+static long ask(struct file *file, const struct fuse_ioctl_in *in, void *data, size_t *len)
 {
 	struct inode *inode = file_inode(file);
 	struct fusewb_conn *conn = fusewb_inode_conn(inode);
@@ -57,25 +60,70 @@ static long ask(struct file *file, struct fuse_ioctl_in *in, void *data)
 	/* Errors end at 511: what is below is the kernel's own. */
 	if (out.result <= -512)
 		return fusewb_bad_answer(conn, FUSE_IOCTL, "an error that is none");
-	/* Also after an error: it may be what tells more of it. */
-	if (copy_to_user((void __user *)(unsigned long)in->arg, data,
-			 args.out_total - sizeof(out)))
-		return -EFAULT;
+	*len = args.out_total - sizeof(out);
 	/* What libfuse says of an operation that a server does not have. */
 	return out.result == -ENOSYS ? -ENOTTY : out.result;
 }
 
-static bool changes_inode(unsigned int cmd)
+/* Commands that change flags of the inode, the first word of their argument. */
+static const struct change {
+	unsigned int cmd;
+	unsigned int present;		/* asks for them */
+	u32 capable;			/* needs CAP_LINUX_IMMUTABLE */
+} changes[] = {
+	{ FS_IOC_SETFLAGS, FS_IOC_GETFLAGS, FS_IMMUTABLE_FL | FS_APPEND_FL },
+	{ FS_IOC32_SETFLAGS, FS_IOC32_GETFLAGS, FS_IMMUTABLE_FL | FS_APPEND_FL },
+	{ FS_IOC_FSSETXATTR, FS_IOC_FSGETXATTR, FS_XFLAG_IMMUTABLE | FS_XFLAG_APPEND },
+};
+
+static const struct change *change_of(unsigned int cmd)
 {
-	return cmd == FS_IOC_SETFLAGS || cmd == FS_IOC32_SETFLAGS || cmd == FS_IOC_FSSETXATTR;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(changes); i++)
+		if (changes[i].cmd == cmd)
+			return &changes[i];
+	return NULL;
 }
 
-/* The server does it with its own rights, so it is for us to look at the caller's. */
-static int begin_change(struct file *file)
+/*
+ * The server changes them with its own rights, so it is for us to look at the
+ * caller's, as vfs_fileattr_set() does.
+ */
+static long may_change(struct file *file, const struct change *change,
+		       const struct fuse_ioctl_in *in, const u32 *flags)
 {
+	struct fuse_ioctl_in present = *in;
+	struct fsxattr old = {};
+	size_t len = 0;
+	long ret;
+
 	if (!inode_owner_or_capable(file_mnt_idmap(file), file_inode(file)))
 		return -EPERM;
-	return mnt_want_write_file(file);
+	if (capable(CAP_LINUX_IMMUTABLE))
+		return 0;
+	present.cmd = change->present;
+	present.in_size = 0;
+	present.out_size = size_of(change->present);
+	ret = ask(file, &present, &old, &len);
+	if (ret < 0)
+		return ret;
+	/* All of both structures begin with the flags. */
+	return (*(u32 *)&old ^ *flags) & change->capable ? -EPERM : 0;
+}
+
+static long ask_to_change(struct file *file, const struct change *change,
+			  const struct fuse_ioctl_in *in, void *data, size_t *len)
+{
+	long ret = mnt_want_write_file(file);
+
+	if (ret)
+		return ret;
+	ret = may_change(file, change, in, data);
+	if (!ret)
+		ret = ask(file, in, data, len);
+	mnt_drop_write_file(file);
+	return ret;
 }
 
 static long do_ioctl(struct file *file, unsigned int cmd, unsigned long arg, u32 flags)
@@ -89,6 +137,8 @@ static long do_ioctl(struct file *file, unsigned int cmd, unsigned long arg, u32
 		.in_size = _IOC_DIR(cmd) & _IOC_WRITE ? size_of(cmd) : 0,
 		.out_size = _IOC_DIR(cmd) & _IOC_READ ? size_of(cmd) : 0,
 	};
+	const struct change *change = change_of(cmd);
+	size_t len = 0;
 	void *data;
 	long ret;
 
@@ -96,19 +146,18 @@ static long do_ioctl(struct file *file, unsigned int cmd, unsigned long arg, u32
 		return -EACCES;
 	if (conn->minor < 18)
 		return -ENOTTY;
-	ret = changes_inode(cmd) ? begin_change(file) : 0;
-	if (ret)
-		return ret;
 	data = kvzalloc(max3(in.in_size, in.out_size, 1u), GFP_KERNEL);
 	if (!data)
-		ret = -ENOMEM;
-	else if (copy_from_user(data, (void __user *)arg, in.in_size))
+		return -ENOMEM;
+	if (copy_from_user(data, (void __user *)arg, in.in_size))
 		ret = -EFAULT;
+	else if (change)
+		ret = ask_to_change(file, change, &in, data, &len);
 	else
-		ret = ask(file, &in, data);
+		ret = ask(file, &in, data, &len);
+	if (len && copy_to_user((void __user *)arg, data, len))
+		ret = -EFAULT;
 	kvfree(data);
-	if (changes_inode(cmd))
-		mnt_drop_write_file(file);
 	return ret;
 }
 
