@@ -146,13 +146,14 @@ Outcome GenlLink::attach() {
     const auto group = requests_.resolveGroup(FUSEWB_GENL_NAME, FUSEWB_MCGRP_EVENTS);
     if (!group)
         return group.failure();
-    if (!family_ || family_->number != *number || family_->group != *group) {
-        if (family_)
-            detach();
-        if (Outcome joined = events_.join(*group); !joined)
-            return joined;
-        family_ = Family{*number, *group};
+    // Of a module that was loaded anew while news were lost nothing has been said yet.
+    if (family_ && (family_->number != *number || family_->group != *group)) {
+        detach();
+        observer_->moduleGone();
     }
+    if (Outcome joined = events_.join(*group); !joined)
+        return joined;
+    family_ = Family{*number, *group};
     const auto info = askInfo();
     if (!info)
         return info.failure();

@@ -4,7 +4,9 @@
 // Two sockets: one for questions, one for news. The second listens to the news of the family and
 // to those of the netlink controller, which tells when a family comes and goes; so nothing is
 // polled. The order is join first, ask for everything then: what happens in between is heard
-// twice, which the registry takes, rather than never.
+// twice, which the registry takes, rather than never. It is the same after news were lost, with an
+// empty socket for a beginning: the news that it takes in later are whole again and in their order,
+// so that a connection that is heard of once more has its removal after it.
 #pragma once
 
 #include "kernel/genl_socket.h"

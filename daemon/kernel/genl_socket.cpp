@@ -124,6 +124,14 @@ int refuse(sockaddr_nl *, nlmsgerr *answer, void *data) noexcept {
     return NL_STOP;
 }
 
+// The kernel tells of a loss before it hands out what waits, and until all of that is taken it
+// drops what comes without another word.
+void discard(int socket) {
+    char byte = 0;
+    while (recv(socket, &byte, sizeof byte, 0) >= 0 || errno == ENOBUFS || errno == EINTR) {
+    }
+}
+
 using Callbacks = std::unique_ptr<nl_cb, FreeCallbacks>;
 
 Callbacks callbacksInto(Reception &reception, bool checkSequence) {
@@ -260,8 +268,10 @@ Result<Messages> GenlSocket::receive() {
     int status = 0;
     while (status >= 0 && reception.messages.size() < messagesATurn)
         status = nl_recvmsgs(socket_.get(), callbacks.get());
-    if (reception.error != 0)
+    if (reception.error != 0 || status == -NLE_NOMEM) {
+        discard(descriptor());
         return Failure{"netlink messages were lost", ENOBUFS};
+    }
     if (status < 0 && status != -NLE_AGAIN)
         return failure("cannot receive from generic netlink", status);
     return std::move(reception.messages);

@@ -64,7 +64,8 @@ public:
     Outcome join(int group);
     void leave(int group);
 
-    /// The messages that are waiting, none if there are none. error is ENOBUFS if some were lost.
+    /// The messages that are waiting, none if there are none. error is ENOBUFS if some were lost:
+    /// those that waited are thrown away then, and what comes from then on is heard again.
     Result<Messages> receive();
 
 private:

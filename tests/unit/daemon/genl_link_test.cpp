@@ -5,6 +5,12 @@
 #include <cerrno>
 #include <gtest/gtest.h>
 #include <linux/genetlink.h>
+#include <linux/netlink.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <vector>
 
 namespace fusewb {
 namespace {
@@ -86,6 +92,60 @@ TEST(GenlLink, StartSaysOnceWhetherTheModuleIsThere) {
     EXPECT_GE((*link)->descriptor(), 0);
     EXPECT_TRUE((*link)->process());
     EXPECT_EQ(recorder.synchronisations + recorder.absences, 1);
+}
+
+// Says things on the controller's channel, as root of a network namespace may.
+class Speaker {
+public:
+    explicit Speaker(int group) : socket_(socket(AF_NETLINK, SOCK_RAW, NETLINK_GENERIC)) {
+        address_.nl_family = AF_NETLINK;
+        address_.nl_groups = 1U << (group - 1);
+    }
+    ~Speaker() { close(socket_); }
+    Speaker(const Speaker &) = delete;
+    Speaker &operator=(const Speaker &) = delete;
+
+    bool say(std::size_t bytes) {
+        std::vector<std::byte> message(NLMSG_LENGTH(GENL_HDRLEN) + bytes);
+        auto *header = reinterpret_cast<nlmsghdr *>(message.data());
+        header->nlmsg_len = static_cast<std::uint32_t>(message.size());
+        header->nlmsg_type = GENL_ID_CTRL;
+        const auto sent = sendto(socket_, message.data(), message.size(), 0,
+                                 reinterpret_cast<const sockaddr *>(&address_), sizeof address_);
+        // That a listener has no room is told to the speaker as well.
+        return sent >= 0 || errno == ENOBUFS;
+    }
+
+private:
+    int socket_;
+    sockaddr_nl address_{};
+};
+
+TEST(GenlLink, AfterALossTheSocketIsEmptyAndHearsAgain) {
+    if (unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0)
+        GTEST_SKIP() << "no network namespace of the test's own can be had";
+    auto link = kernel::GenlLink::open();
+    ASSERT_TRUE(link) << link.failure().what;
+    Recorder recorder;
+    ASSERT_TRUE((*link)->start(recorder));
+    auto socket = kernel::GenlSocket::forRequests();
+    ASSERT_TRUE(socket);
+    const auto group = socket->resolveGroup("nlctrl", "notify");
+    ASSERT_TRUE(group);
+    Speaker speaker(*group);
+    for (int said = 0; said < 512; ++said)
+        ASSERT_TRUE(speaker.say(1 << 14)) << errno;
+
+    const auto waiting = [&link] {
+        pollfd descriptor{(*link)->descriptor(), POLLIN, 0};
+        return poll(&descriptor, 1, 0) > 0;
+    };
+    ASSERT_TRUE(waiting());
+    ASSERT_TRUE((*link)->process());
+    EXPECT_EQ(recorder.absences, 2);
+    EXPECT_FALSE(waiting());
+    ASSERT_TRUE(speaker.say(1));
+    EXPECT_TRUE(waiting());
 }
 
 TEST(GenlLink, ConnectionThatIsNotThereIsNotFound) {
