@@ -6,6 +6,7 @@
 #include "bus/errors.h"
 
 #include <memory>
+#include <set>
 #include <tuple>
 
 namespace fusewb::bus {
@@ -43,26 +44,36 @@ void answerGuarded(Bouncer &bouncer, const Caller &caller, const char *interface
         });
 }
 
+/// Answers that are still to be given. They reach into the connection to the bus and have to go
+/// before it does: whoever has that has them.
+using Unanswered = std::set<std::shared_ptr<sdbus::Result<>>>;
+
 /// Has the action begun if the caller may. The action calls back with the outcome, then or later,
-/// which is the answer.
+/// which is the answer; once those that are still to be given are gone, it is nobody's.
 template <typename Action>
-void answerGuardedLater(Bouncer &bouncer, const Caller &caller, const char *interface,
-                        const char *member, std::optional<uid_t> owner, sdbus::Result<> &&result,
-                        Action action) {
+void answerGuardedLater(Bouncer &bouncer, Unanswered &unanswered, const Caller &caller,
+                        const char *interface, const char *member, std::optional<uid_t> owner,
+                        sdbus::Result<> &&result, Action action) {
     auto pending = std::make_shared<sdbus::Result<>>(std::move(result));
-    bouncer.ask(caller, interface, member, owner,
-                [pending, action = std::move(action)](std::optional<sdbus::Error> refusal) {
-                    if (refusal) {
-                        pending->returnError(*refusal);
-                        return;
-                    }
-                    action([pending](const Outcome &outcome) {
-                        if (outcome)
-                            pending->returnResults();
-                        else
-                            pending->returnError(errorFor(outcome.failure()));
-                    });
-                });
+    bouncer.ask(
+        caller, interface, member, owner,
+        [&unanswered, pending, action = std::move(action)](std::optional<sdbus::Error> refusal) {
+            if (refusal) {
+                pending->returnError(*refusal);
+                return;
+            }
+            unanswered.insert(pending);
+            action([&unanswered, waiting = std::weak_ptr(pending)](const Outcome &outcome) {
+                const auto answer = waiting.lock();
+                if (!answer)
+                    return;
+                unanswered.erase(answer);
+                if (outcome)
+                    answer->returnResults();
+                else
+                    answer->returnError(errorFor(outcome.failure()));
+            });
+        });
 }
 
 } // namespace fusewb::bus

@@ -4,6 +4,7 @@
 
 #include "bus/bouncer.h"
 #include "bus/control.h"
+#include "bus/guarded.h"
 #include "bus/manager_adaptor.h"
 #include "bus/sdbus.h"
 #include "model/registry.h"
@@ -73,6 +74,7 @@ private:
     Control &control_;
     Bouncer &bouncer_;
     const std::string version_;
+    Unanswered unanswered_;
 };
 
 } // namespace fusewb::bus

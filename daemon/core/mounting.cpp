@@ -86,30 +86,25 @@ Outcome Mounting::begin(const mounter::Request &request, Answer &answer) {
     return done();
 }
 
-void Mounting::end(const Job *job, const Outcome &outcome) {
-    // Still in work while the answer is dealt with, so that no mount is counted too late.
-    const Answer answer = std::move(jobs_.at(job)->answer);
-    answer(outcome);
+void Mounting::end(const Job *job, const std::function<Outcome()> &outcome) noexcept {
+    try {
+        job->answer(outcome());
+    } catch (const std::exception &error) {
+        log::error("a mount does not end well: ", error.what());
+    }
+    // Only now, so that no mount is counted too late.
     jobs_.erase(job);
 }
 
 int Mounting::onAnswer(sd_event_source *, int fd, std::uint32_t, void *data) noexcept {
-    auto *job = static_cast<Job *>(data);
-    try {
-        job->owner->end(job, mounter::receiveAnswer(fd));
-    } catch (const std::exception &error) {
-        log::error("a mount does not end well: ", error.what());
-    }
+    const auto *job = static_cast<Job *>(data);
+    job->owner->end(job, [fd] { return mounter::receiveAnswer(fd); });
     return 0;
 }
 
 int Mounting::onTimeout(sd_event_source *, std::uint64_t, void *data) noexcept {
-    auto *job = static_cast<Job *>(data);
-    try {
-        job->owner->end(job, Failure{"the mounter does not answer", ETIMEDOUT});
-    } catch (const std::exception &error) {
-        log::error("a mount does not end well: ", error.what());
-    }
+    const auto *job = static_cast<Job *>(data);
+    job->owner->end(job, [] { return Failure{"the mounter does not answer", ETIMEDOUT}; });
     return 0;
 }
 

@@ -35,7 +35,7 @@ public:
 private:
     struct Job;
     Outcome begin(const mounter::Request &request, Answer &answer);
-    void end(const Job *job, const Outcome &outcome);
+    void end(const Job *job, const std::function<Outcome()> &outcome) noexcept;
 
     static int onAnswer(sd_event_source *, int fd, std::uint32_t, void *data) noexcept;
     static int onTimeout(sd_event_source *, std::uint64_t, void *data) noexcept;

@@ -323,6 +323,11 @@ protected:
         test.askedFor.push_back(std::move(*request));
         if (test.silent)
             return 0;
+        if (test.late) {
+            test.unanswered = Descriptor(dup(taken.get()));
+            test.bus.stop();
+            return 0;
+        }
         if (test.answer && test.askedFor.back().verb == mounter::Verb::Mount) {
             KernelFacts facts = own(10 + test.askedFor.size());
             facts.serverUid = test.askedFor.back().user;
@@ -338,6 +343,8 @@ protected:
     std::vector<mounter::Request> askedFor;
     Outcome answer = done();
     bool silent = false; // the mounter goes away without an answer
+    bool late = false;   // the mounter does not answer, but keeps what to answer on; the bus goes
+    Descriptor unanswered;
 };
 
 constexpr const char *accessDenied = "org.freedesktop.DBus.Error.AccessDenied";
@@ -396,6 +403,36 @@ TEST_F(MountForUserTest, IsRefusedInTheWordsOfTheMounter) {
     const Reply reply = mount(*other);
     EXPECT_EQ(reply.error, "org.fusewb1.Error.Refused");
     EXPECT_EQ(reply.message, "the mount point belongs to another user");
+}
+
+TEST_F(MountForUserTest, AnswerThatComesAfterTheBusWentIsNobodys) {
+    late = true;
+    EXPECT_NE(mount(*client).error, "");
+    ASSERT_TRUE(unanswered.held());
+    other.reset();
+    client.reset();
+    bus.start();
+    client = std::make_unique<Client>(loop.get(), bus.address());
+    const auto there = [this] { return callManager("ListConnections").error.empty(); };
+    for (int turn = 0; turn < 100 && !there(); ++turn)
+        sd_event_run(loop.get(), 50'000);
+    ASSERT_TRUE(mounter::sendAnswer(unanswered.get(), done()));
+    EXPECT_TRUE(there());
+}
+
+TEST_F(MountForUserTest, AnswerThatCannotBeGivenIsGivenOnce) {
+    core::Mounting mounting(loop.get(), settings.mounterSocket);
+    int answers = 0;
+    mounter::Request request = aRequest();
+    const uid_t who = request.user;
+    mounting.ask(std::move(request), [&answers](const Outcome &) {
+        ++answers;
+        throw std::runtime_error("there is nobody to answer");
+    });
+    for (int turn = 0; turn < 100 && mounting.inWork(who) > 0; ++turn)
+        sd_event_run(loop.get(), 50'000);
+    EXPECT_EQ(mounting.inWork(who), 0U);
+    EXPECT_EQ(answers, 1);
 }
 
 TEST_F(MountForUserTest, MounterThatIsNotThereOrDiesIsAFailure) {
