@@ -18,6 +18,8 @@ constexpr std::array actions{"report"sv, "fail"sv, "abort"sv};
 // The kernel counts milliseconds in 32 bits: 49 days.
 constexpr std::uint64_t maxDuration = 0xffffffffULL * 1000;
 
+// A page, of which the kernel sends no less than a whole one.
+constexpr std::uint64_t minSize = 4096;
 constexpr std::uint64_t maxSize = 0xffffffffULL;
 
 constexpr Description duration(Setting setting, std::string_view key, std::string_view property) {
@@ -43,7 +45,8 @@ constexpr std::array table{
     Description{
         Setting::MaxDirtyRatio, "MaxDirtyRatio", "MaxDirtyRatio", Kind::Percent, 1, 100, {}},
     boolean(Setting::StrictLimit, "StrictLimit"),
-    Description{Setting::MaxWriteSize, "MaxWriteSize", "MaxWriteSize", Kind::Size, 0, maxSize, {}},
+    Description{
+        Setting::MaxWriteSize, "MaxWriteSize", "MaxWriteSize", Kind::Size, minSize, maxSize, {}},
     boolean(Setting::SpliceFolios, "SpliceFolios"),
     boolean(Setting::ForceWritebackCache, "ForceWritebackCache"),
 };
@@ -129,7 +132,10 @@ Outcome check(const Description &description, std::uint64_t value) {
         return invalid(formatValue(description, value) + " is more than " +
                        formatValue(description, description.maximum));
     }
-    if (value < description.minimum)
+    if (description.kind == Kind::Size && value != 0 && value < description.minimum)
+        return invalid(formatValue(description, value) + " is neither 0 nor " +
+                       formatValue(description, description.minimum) + " or more");
+    if (description.kind != Kind::Size && value < description.minimum)
         return invalid(formatValue(description, value) + " is less than " +
                        formatValue(description, description.minimum));
     return done();

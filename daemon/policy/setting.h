@@ -47,7 +47,7 @@ struct Description {
     std::string_view key;      // in rule files and on the command line
     std::string_view property; // on the bus
     Kind kind;
-    std::uint64_t minimum; // the smallest number there may be
+    std::uint64_t minimum; // the smallest number there may be; a size may be 0 as well: no limit
     std::uint64_t maximum; // the largest
     std::span<const std::string_view> choices;
 };

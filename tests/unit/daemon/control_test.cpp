@@ -182,6 +182,9 @@ TEST_F(ControlTest, ValueThatCannotBeIsRefusedWithWhatWouldBeRight) {
     const std::uint32_t ratio = 101;
     EXPECT_EQ(client->set(pathOf(3), connection, "MaxDirtyRatio", 'u', &ratio).error,
               "org.fusewb1.Error.InvalidArgument");
+    const std::uint32_t size = 4095;
+    EXPECT_THAT(client->set(pathOf(3), connection, "MaxWriteSize", 'u', &size).message,
+                HasSubstr("MaxWriteSize: 4095 is neither 0 nor 4K or more"));
     EXPECT_EQ(kernel.changes, 0);
 }
 

@@ -92,6 +92,9 @@ TEST(Settings, ValueThatCannotBeIsRefusedWithWhatWouldBeRight) {
     EXPECT_EQ(reason(Setting::MaxDirtyRatio, "0"), "0% is less than 1%");
     EXPECT_EQ(reason(Setting::SyncWaits, "perhaps"), "\"perhaps\" is neither yes nor no");
     EXPECT_EQ(reason(Setting::MaxWriteSize, "4G"), "4G is more than 4294967295");
+    EXPECT_EQ(reason(Setting::MaxWriteSize, "4095"), "4095 is neither 0 nor 4K or more");
+    EXPECT_EQ(reason(Setting::MaxWriteSize, "4K"), "it was taken");
+    EXPECT_EQ(reason(Setting::MaxWriteSize, "0"), "it was taken");
 }
 
 TEST(Settings, InfiniteDeadlineIsNone) {
@@ -182,6 +185,7 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"[Match]\nExecutable=sshfs\n[Policy]\nWriteback=copy\n",
               ":2: Executable: \"sshfs\" is not an absolute path"},
         Wrong{"[Match]\nMountPoint=mnt\n[Policy]\nWriteback=copy\n", "not an absolute path"},
+        Wrong{"[Policy]\nMaxWriteSize=1K\n", ":2: MaxWriteSize: 1K is neither 0 nor 4K or more"},
         Wrong{"[Policy]\nRetrySec=\n", ":2: RetrySec: the time span is empty"}));
 
 TEST(RuleFile, LineThatIsTooLongIsRefusedWhole) {
