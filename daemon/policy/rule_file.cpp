@@ -156,8 +156,9 @@ private:
         switch (*criterion) {
         case Criterion::Executable:
         case Criterion::MountPoint:
-            if (text.front() != '/' && text.front() != '*') {
-                fault(std::string(key) + ": \"" + text + "\" is not an absolute path");
+            if (text.front() != '/') {
+                fault(std::string(key) + ": \"" + text +
+                      "\" is not an absolute path: it begins with a slash, and * stops at one");
                 return;
             }
             break;

@@ -185,6 +185,10 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"[Match]\nExecutable=sshfs\n[Policy]\nWriteback=copy\n",
               ":2: Executable: \"sshfs\" is not an absolute path"},
         Wrong{"[Match]\nMountPoint=mnt\n[Policy]\nWriteback=copy\n", "not an absolute path"},
+        Wrong{"[Match]\nMountPoint=*/mnt\n[Policy]\nWriteback=copy\n",
+              ":2: MountPoint: \"*/mnt\" is not an absolute path"},
+        Wrong{"[Match]\nExecutable=*/sshfs\n[Policy]\nWriteback=copy\n",
+              "it begins with a slash, and * stops at one"},
         Wrong{"[Policy]\nMaxWriteSize=1K\n", ":2: MaxWriteSize: 1K is neither 0 nor 4K or more"},
         Wrong{"[Policy]\nRetrySec=\n", ":2: RetrySec: the time span is empty"}));
 
