@@ -205,7 +205,8 @@ Result<Governor::Explanation> Governor::explain(model::ConnectionId id) const {
     const auto state = governed_.find(id);
     if (!connection || state == governed_.end())
         return gone(id);
-    return work(*connection, state->second);
+    return Explanation{policy::decide(rules_, subjectOf(*connection, state->second.subject)),
+                       {connection->kernel.policy, connection->sources}};
 }
 
 Governor::Governed &Governor::governed(const model::KernelFacts &facts) {
@@ -238,9 +239,10 @@ Outcome Governor::apply(model::ConnectionId id) {
     Governed &state = governed(connection->kernel);
     const Explanation result = work(*connection, state);
     const policy::Values changes = differences(result.effective.values, connection->kernel.policy);
-    const bool aborted = connection->kernel.state == model::State::Aborted;
     state.subject = subjectOf(*connection, state.subject);
-    if (!changes.empty() && !aborted) {
+    if (!changes.empty()) {
+        if (connection->kernel.state == model::State::Aborted)
+            return done();
         if (Outcome set = link_.set(id, changes); !set) {
             if (set.failure().error == ENOENT) // its removal is on the way
                 return gone(id);

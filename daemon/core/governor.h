@@ -55,8 +55,8 @@ public:
     Outcome setDefaults(const model::Defaults &changes);
 
     struct Explanation {
-        policy::Decision decision;
-        policy::Effective effective;
+        policy::Decision decision;   // what the rules say
+        policy::Effective effective; // what is in force, though the kernel may have refused them
     };
     Result<Explanation> explain(model::ConnectionId id) const;
 

@@ -134,6 +134,36 @@ TEST_F(GovernorTest, HoldThatTheKernelRefusesIsNone) {
     EXPECT_EQ(deadline(), 0U);
 }
 
+TEST_F(GovernorTest, WhatTheKernelRefusesIsNotShownAsInForce) {
+    writeRule("[Policy]\nReadDeadlineSec=7\n");
+    add();
+    writeRule("[Match]\nSubtype=x*\n[Policy]\nReadDeadlineSec=9\n");
+    kernel.connections.at(3).subtype = "xfs";
+    kernel.refuse = EINVAL;
+    registry.apply(kernel.connections.at(3));
+    governor.seen(3);
+    EXPECT_EQ(deadline(), 7U);
+    const auto explanation = governor.explain(3);
+    ASSERT_TRUE(explanation);
+    EXPECT_EQ(explanation->effective.values.get(Setting::ReadDeadline), 7'000'000U);
+    EXPECT_EQ(explanation->effective.source(Setting::ReadDeadline),
+              (policy::Source{policy::Origin::Rule, "50.conf"}));
+    EXPECT_EQ(registry.find(3)->sources[static_cast<std::size_t>(Setting::ReadDeadline)],
+              explanation->effective.source(Setting::ReadDeadline));
+}
+
+TEST_F(GovernorTest, RuleThatTheKernelRefusesFromTheBeginningIsNotInForce) {
+    writeRule("[Policy]\nReadDeadlineSec=7\n");
+    kernel.refuse = EINVAL;
+    add();
+    const auto explanation = governor.explain(3);
+    ASSERT_TRUE(explanation);
+    EXPECT_TRUE(explanation->decision.verdicts.at(0).matches);
+    EXPECT_EQ(explanation->effective.values.get(Setting::ReadDeadline), 0U);
+    EXPECT_EQ(explanation->effective.source(Setting::ReadDeadline).origin, policy::Origin::Default);
+    EXPECT_EQ(registry.find(3)->rule, "");
+}
+
 TEST_F(GovernorTest, ValueThatTheModuleDoesNotKnowIsRefused) {
     add();
     policy::Values values;
