@@ -62,7 +62,15 @@ Daemon::Daemon(sd_event *loop, std::unique_ptr<kernel::Link> link, const policy:
       holds_(loop, [this](std::uint64_t key) { holdEnded(key); }),
       mounting_(loop, settings_.mounterSocket) {}
 
-Daemon::~Daemon() = default;
+// Who holds something cannot tell the daemon any more when that is to end.
+Daemon::~Daemon() {
+    try {
+        while (!held_.empty())
+            holdEnded(held_.begin()->first);
+    } catch (const std::exception &error) {
+        log::error("a hold does not end well: ", error.what());
+    }
+}
 
 Outcome Daemon::start() {
     governor_.load();

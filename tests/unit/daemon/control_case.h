@@ -59,6 +59,14 @@ protected:
         });
     }
 
+    Reply hold(std::uint64_t usec) {
+        return client->callWith(pathOf(3), connection, "HoldPolicy",
+                                [usec](sd_bus_message *message) {
+                                    appendValue(message, "ReadDeadlineUSec", usec);
+                                    sd_bus_message_append(message, "s", "backup");
+                                });
+    }
+
     Reply explain() {
         return client->callWith(managerPath, manager, "Explain", [](sd_bus_message *message) {
             sd_bus_message_append(message, "o", pathOf(3).c_str());

@@ -302,11 +302,7 @@ TEST_F(ControlTest, NewsThatAreOlderThanWhatWasSetAreNotTakenForSomebodyElses) {
 TEST_F(ControlTest, HoldLastsUntilItsLastDescriptorIsClosed) {
     startWith({governed(3)});
     ASSERT_EQ(setDeadline(*client, 5 * second).error, "");
-    const Reply held =
-        client->callWith(pathOf(3), connection, "HoldPolicy", [](sd_bus_message *message) {
-            appendValue(message, "ReadDeadlineUSec", 60 * second);
-            sd_bus_message_append(message, "s", "backup");
-        });
+    const Reply held = hold(60 * second);
     ASSERT_EQ(held.error, "") << held.message;
     ASSERT_GE(held.descriptor, 0);
     EXPECT_EQ(get(3, "ReadDeadlineUSec"), "60000000");
@@ -318,6 +314,32 @@ TEST_F(ControlTest, HoldLastsUntilItsLastDescriptorIsClosed) {
     close(copy);
     EXPECT_TRUE(client->heard("PropertiesChanged " + pathOf(3) + " \"" + connection +
                               "\" [{\"ReadDeadlineUSec\" 5000000}] []"));
+}
+
+TEST_F(ControlTest, HoldEndsWithTheDaemon) {
+    startWith({governed(3)});
+    ASSERT_EQ(setDeadline(*client, 5 * second).error, "");
+    const Reply held = hold(60 * second);
+    ASSERT_EQ(held.error, "") << held.message;
+    EXPECT_EQ(inKernel(3, Setting::ReadDeadline), 60 * second);
+    daemon.reset();
+    EXPECT_EQ(inKernel(3, Setting::ReadDeadline), 5 * second);
+    close(held.descriptor);
+}
+
+TEST_F(ControlTest, HoldDoesNotOutlastADaemonThatDied) {
+    startWith({governed(3)});
+    ASSERT_EQ(setDeadline(*client, 5 * second).error, "");
+    const Reply held = hold(60 * second);
+    ASSERT_EQ(held.error, "") << held.message;
+    const KernelFacts left = kernel.connections.at(3);
+    daemon.reset();
+    kernel.connections[3] = left;
+    start();
+    EXPECT_EQ(get(3, "ReadDeadlineUSec"), "5000000");
+    EXPECT_EQ(inKernel(3, Setting::ReadDeadline), 5 * second);
+    EXPECT_THAT(get(3, "PolicySources"), HasSubstr("{\"ReadDeadlineUSec\" \"set\"}"));
+    close(held.descriptor);
 }
 
 TEST_F(ControlTest, DefaultsAreShownAndCanBeWritten) {
