@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 namespace fusewb::core {
 
@@ -143,29 +144,36 @@ Outcome Governor::set(model::ConnectionId id, const policy::Values &values) {
         return gone(id);
     if (Outcome understood = known(values, connection->kernel.policy); !understood)
         return understood;
-    Governed &state = governed(connection->kernel);
-    const policy::Values before = state.byHand;
-    state.byHand.add(values);
-    Outcome applied = apply(id);
-    if (!applied) {
-        state.byHand = before;
-        return applied;
-    }
-    return store_.save(connection->kernel, state.byHand);
+    policy::Values byHand = governed(connection->kernel).byHand;
+    byHand.add(values);
+    return change(connection->kernel, byHand);
 }
 
 Outcome Governor::reset(model::ConnectionId id, const std::vector<policy::Setting> &settings) {
     const model::Connection *connection = registry_.find(id);
     if (!connection)
         return gone(id);
-    Governed &state = governed(connection->kernel);
+    policy::Values byHand = governed(connection->kernel).byHand;
     if (settings.empty())
-        state.byHand = {};
+        byHand = {};
     for (const policy::Setting setting : settings)
-        state.byHand.clear(setting);
-    if (Outcome kept = store_.save(connection->kernel, state.byHand); !kept)
+        byHand.clear(setting);
+    return change(connection->kernel, byHand);
+}
+
+// What cannot be kept is not put in force, and what is not in force is not kept.
+Outcome Governor::change(const model::KernelFacts &facts, const policy::Values &byHand) {
+    if (Outcome kept = store_.save(facts, byHand); !kept)
         return kept;
-    return apply(id);
+    Governed &state = governed(facts);
+    const policy::Values before = std::exchange(state.byHand, byHand);
+    Outcome applied = apply(facts.id);
+    if (!applied) {
+        state.byHand = before;
+        if (const Outcome kept = store_.save(facts, before); !kept)
+            log::warning(kept.failure().what);
+    }
+    return applied;
 }
 
 Outcome Governor::hold(model::ConnectionId id, std::uint64_t key, const policy::Values &values,

@@ -74,6 +74,7 @@ private:
 
     Governed &governed(const model::KernelFacts &facts);
     Explanation work(const model::Connection &connection, const Governed &state) const;
+    Outcome change(const model::KernelFacts &facts, const policy::Values &byHand);
     Outcome apply(model::ConnectionId id);
     void applyAll();
     void adopt(model::ConnectionId id);

@@ -45,6 +45,29 @@ protected:
         governor.synchronised(kernel.defaults, {facts});
     }
 
+    void loadAnew() {
+        registry.moduleGone();
+        governor.moduleGone();
+        kernel.defaults.others.set(Setting::ReadDeadline, 0);
+        add();
+    }
+
+    // From then on nothing can be kept.
+    void breakStore() {
+        std::filesystem::remove_all(directory / "set");
+        std::ofstream(directory / "set") << "no directory";
+    }
+
+    static policy::Values of(std::uint64_t seconds) {
+        policy::Values values;
+        values.set(Setting::ReadDeadline, seconds * 1'000'000);
+        return values;
+    }
+
+    std::uint64_t defaultForOthers() {
+        return *kernel.defaults.others.get(Setting::ReadDeadline) / 1'000'000;
+    }
+
     void changePlace() {
         registry.mountsChanged();
         governor.surroundingsChanged();
@@ -65,7 +88,8 @@ protected:
     Place place;
     model::Registry registry{place};
     core::SystemAccounts accounts;
-    core::Governor governor{link, registry, accounts, {directory / "rules"}, core::Store("")};
+    core::Governor governor{
+        link, registry, accounts, {directory / "rules"}, core::Store(directory / "set")};
 };
 
 TEST_F(GovernorTest, DefaultIsThatOfTheOpenersKind) {
@@ -162,6 +186,36 @@ TEST_F(GovernorTest, RuleThatTheKernelRefusesFromTheBeginningIsNotInForce) {
     EXPECT_EQ(explanation->effective.values.get(Setting::ReadDeadline), 0U);
     EXPECT_EQ(explanation->effective.source(Setting::ReadDeadline).origin, policy::Origin::Default);
     EXPECT_EQ(registry.find(3)->rule, "");
+}
+
+TEST_F(GovernorTest, WhatCannotBeKeptIsNotSet) {
+    add();
+    breakStore();
+    EXPECT_FALSE(governor.set(3, of(7)));
+    EXPECT_EQ(kernel.changes, 0);
+    EXPECT_TRUE(governor.reload());
+    EXPECT_EQ(deadline(), 0U);
+}
+
+TEST_F(GovernorTest, WhatCannotBeForgottenIsNotReset) {
+    add();
+    ASSERT_TRUE(governor.set(3, of(7)));
+    breakStore();
+    EXPECT_FALSE(governor.reset(3, {}));
+    EXPECT_EQ(deadline(), 7U);
+    EXPECT_TRUE(governor.reload());
+    EXPECT_EQ(deadline(), 7U);
+}
+
+TEST_F(GovernorTest, ResetThatTheKernelRefusesIsNone) {
+    add();
+    ASSERT_TRUE(governor.set(3, of(7)));
+    kernel.refuse = EINVAL;
+    EXPECT_FALSE(governor.reset(3, {}));
+    kernel.refuse = 0;
+    EXPECT_TRUE(governor.reload());
+    EXPECT_EQ(deadline(), 7U);
+    EXPECT_FALSE(std::filesystem::is_empty(directory / "set"));
 }
 
 TEST_F(GovernorTest, ValueThatTheModuleDoesNotKnowIsRefused) {
