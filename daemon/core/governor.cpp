@@ -88,7 +88,12 @@ Outcome Governor::reload() {
 
 void Governor::synchronised(const model::Defaults &defaults,
                             const std::vector<model::KernelFacts> &all) {
-    defaults_ = defaults;
+    if (std::exchange(there_, true)) {
+        adoptDefaults(defaults);
+    } else {
+        defaults_ = defaults;
+        restoreDefaults();
+    }
     store_.prune(all);
     std::erase_if(governed_,
                   [this](const auto &entry) { return registry_.find(entry.first) == nullptr; });
@@ -98,15 +103,38 @@ void Governor::synchronised(const model::Defaults &defaults,
 }
 
 void Governor::moduleGone() {
+    there_ = false;
     defaults_ = {};
     governed_.clear();
     store_.prune({});
 }
 
 void Governor::defaultsChanged(const model::Defaults &changes) {
+    adoptDefaults(changes);
+    applyAll();
+}
+
+// Whoever told the kernel: it is as good as set here.
+void Governor::adoptDefaults(const model::Defaults &changes) {
+    defaultsByHand_.privileged.add(differences(changes.privileged, defaults_.privileged));
+    defaultsByHand_.others.add(differences(changes.others, defaults_.others));
     defaults_.privileged.add(changes.privileged);
     defaults_.others.add(changes.others);
-    applyAll();
+}
+
+// A module that is loaded has the defaults that it was built with.
+void Governor::restoreDefaults() {
+    const model::Defaults changes{differences(defaultsByHand_.privileged, defaults_.privileged),
+                                  differences(defaultsByHand_.others, defaults_.others)};
+    if (changes == model::Defaults())
+        return;
+    if (const Outcome set = link_.setDefaults(changes); !set) {
+        log::warning("the default policies that were set by hand are not in force: ",
+                     set.failure().what);
+        return;
+    }
+    defaults_.privileged.add(changes.privileged);
+    defaults_.others.add(changes.others);
 }
 
 void Governor::seen(model::ConnectionId id) {

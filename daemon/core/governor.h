@@ -75,6 +75,8 @@ private:
     Governed &governed(const model::KernelFacts &facts);
     Explanation work(const model::Connection &connection, const Governed &state) const;
     Outcome change(const model::KernelFacts &facts, const policy::Values &byHand);
+    void adoptDefaults(const model::Defaults &changes);
+    void restoreDefaults();
     Outcome apply(model::ConnectionId id);
     void applyAll();
     void adopt(model::ConnectionId id);
@@ -85,7 +87,9 @@ private:
     const std::vector<std::string> directories_;
     const Store store_;
     std::vector<policy::Rule> rules_;
+    bool there_ = false; // the module
     model::Defaults defaults_;
+    model::Defaults defaultsByHand_;
     std::map<model::ConnectionId, Governed> governed_;
 };
 

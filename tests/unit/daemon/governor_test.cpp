@@ -218,6 +218,27 @@ TEST_F(GovernorTest, ResetThatTheKernelRefusesIsNone) {
     EXPECT_FALSE(std::filesystem::is_empty(directory / "set"));
 }
 
+TEST_F(GovernorTest, DefaultsSetByHandAreSetAgainWhenTheModuleIsLoadedAgain) {
+    add();
+    ASSERT_TRUE(governor.setDefaults({{}, of(9)}));
+    EXPECT_EQ(deadline(), 9U);
+    loadAnew();
+    EXPECT_EQ(defaultForOthers(), 9U);
+    EXPECT_EQ(governor.defaults(), kernel.defaults);
+    EXPECT_EQ(deadline(), 9U);
+}
+
+TEST_F(GovernorTest, DefaultsThatSomebodyElseSetCountAsSetByHand) {
+    add();
+    ASSERT_TRUE(governor.setDefaults({{}, of(9)}));
+    governor.defaultsChanged({{}, of(8)});
+    kernel.defaults.others = of(5); // while news were lost
+    add();
+    EXPECT_EQ(defaultForOthers(), 5U);
+    loadAnew();
+    EXPECT_EQ(defaultForOthers(), 5U);
+}
+
 TEST_F(GovernorTest, ValueThatTheModuleDoesNotKnowIsRefused) {
     add();
     policy::Values values;
