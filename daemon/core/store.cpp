@@ -23,11 +23,9 @@ struct NoAccounts final : policy::Accounts {
     std::optional<gid_t> group(const std::string &) const override { return std::nullopt; }
 };
 
-// The number of a connection is used again after the module was loaded anew; its device and who
-// opened it rarely are as well.
+// The number of a connection is used again after the module was loaded anew.
 std::string nameOf(const model::KernelFacts &facts) {
-    return std::to_string(facts.id) + "-" + std::to_string(facts.device) + "-" +
-           std::to_string(facts.serverUid) + ".conf";
+    return std::to_string(facts.load) + "-" + std::to_string(facts.id) + ".conf";
 }
 
 Failure failure(const std::string &path) {

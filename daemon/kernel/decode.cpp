@@ -240,6 +240,7 @@ Result<model::KernelFacts> decodeConnection(const nlmsghdr *message, std::size_t
     };
     model::KernelFacts facts;
     facts.id = nla_get_u64(found[FUSEWB_A_CONN_ID]);
+    facts.load = message->nlmsg_type;
     facts.device = device(number(FUSEWB_A_CONN_DEV));
     facts.state = state(number(FUSEWB_A_CONN_STATE));
     facts.writeback = writeback(number(FUSEWB_A_CONN_WRITEBACK));

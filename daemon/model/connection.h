@@ -80,6 +80,9 @@ using Latencies = std::array<Histogram, classCount>;
 /// What the kernel says about a connection in one message.
 struct KernelFacts {
     ConnectionId id = 0;
+    /// Tells loads of the module apart: the number of its netlink family, which the kernel deals
+    /// out anew each time.
+    std::uint32_t load = 0;
     dev_t device = 0;
     State state = State::Init;
     Writeback writeback = Writeback::Through;

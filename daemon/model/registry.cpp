@@ -8,10 +8,9 @@ namespace fusewb::model {
 
 namespace {
 
-// The same number may stand for another connection after the module was loaded anew. Device and
-// user never change while a connection lives.
+// The same number may stand for another connection after the module was loaded anew.
 bool sameConnection(const KernelFacts &a, const KernelFacts &b) {
-    return a.id == b.id && a.device == b.device && a.serverUid == b.serverUid;
+    return a.id == b.id && a.load == b.load;
 }
 
 // A state only moves on, so facts with an earlier one were on their way for longer.

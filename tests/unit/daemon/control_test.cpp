@@ -271,7 +271,7 @@ TEST_F(ControlTest, WhatWasSetForAConnectionThatWentMeanwhileIsForgotten) {
     ASSERT_EQ(setDeadline(*client, 5 * second).error, "");
     daemon.reset();
     KernelFacts other = governed(3);
-    other.device = 4711;
+    other.load = 2;
     kernel.connections[3] = other;
     start();
     EXPECT_EQ(get(3, "ReadDeadlineUSec"), "0");

@@ -76,6 +76,7 @@ TEST(DecodeConnection, RecordedEventGivesItsFacts) {
     ASSERT_TRUE(facts) << facts.failure().what;
     model::KernelFacts expected;
     expected.id = 3;
+    expected.load = 0x21;
     expected.device = makedev(0, 45);
     expected.state = model::State::Init;
     expected.serverPid = 77;

@@ -73,6 +73,7 @@ model::KernelFacts sample() {
     const auto counter = [](int number) { return (1ULL << 32) + static_cast<unsigned>(number); };
     model::KernelFacts facts;
     facts.id = 5;
+    facts.load = 0x21;
     facts.device = makedev(0, 0xabc);
     facts.state = model::State::Ready;
     facts.writeback = model::Writeback::Direct;

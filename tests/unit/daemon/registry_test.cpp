@@ -89,7 +89,7 @@ TEST_F(RegistryTest, SynchronisationDropsAddsAndChanges) {
 TEST_F(RegistryTest, NumberThatStandsForAnotherConnectionIsRemovedAndAdded) {
     have({connection(1)});
     KernelFacts other = connection(1, State::Init);
-    other.device = 99;
+    other.load = 2;
     InSequence order;
     EXPECT_CALL(observer, connectionRemoved(1));
     EXPECT_CALL(observer, connectionAdded(_));
