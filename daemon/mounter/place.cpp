@@ -29,11 +29,17 @@ Failure failed(const std::string &what) {
 
 Failure notAllowed(const std::string &what) { return {what, EPERM}; }
 
+// The headers for user space do not have these two.
+constexpr decltype(statfs::f_type) fusectlMagic = 0x65735543;
+constexpr decltype(statfs::f_type) configfsMagic = 0x62656570;
+
 // Some of their directories are users' own, but what is below them is read by programs that trust
 // the kernel to have written it.
-constexpr std::array<decltype(statfs::f_type), 9> kernelsOwn{
-    PROC_SUPER_MAGIC, SYSFS_MAGIC,      CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, DEBUGFS_MAGIC,
-    TRACEFS_MAGIC,    SECURITYFS_MAGIC, BPF_FS_MAGIC,       NSFS_MAGIC};
+constexpr std::array<decltype(statfs::f_type), 17> kernelsOwn{
+    PROC_SUPER_MAGIC, SYSFS_MAGIC,      CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC,  DEBUGFS_MAGIC,
+    TRACEFS_MAGIC,    SECURITYFS_MAGIC, BPF_FS_MAGIC,       NSFS_MAGIC,           fusectlMagic,
+    configfsMagic,    SELINUX_MAGIC,    SMACK_MAGIC,        RDTGROUP_SUPER_MAGIC, EFIVARFS_MAGIC,
+    PSTOREFS_MAGIC,   BINFMTFS_MAGIC};
 
 // A line of the mount table, as proc_pid_mountinfo(5) has it.
 struct Line {

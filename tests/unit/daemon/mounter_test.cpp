@@ -258,6 +258,23 @@ TEST_F(PlaceTest, LinksAndFileSystemsOfTheKernelsAreNot) {
     EXPECT_THAT(check(opened("/proc/self/comm")), HasSubstr("kernel's own"));
 }
 
+// The user of a FUSE file system may write there.
+TEST_F(PlaceTest, ControlsOfFuseConnectionsAreNot) {
+    const Descriptor device(open("/dev/fuse", O_RDWR | O_CLOEXEC));
+    const std::string options =
+        "fd=" + std::to_string(device.get()) + ",rootmode=40000,user_id=0,group_id=0";
+    if (!device.held() || unshare(CLONE_NEWNS) < 0 ||
+        ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0 ||
+        ::mount("none", directory.c_str(), "fusectl", 0, nullptr) < 0 ||
+        ::mount("none", "/mnt", "fuse", 0, options.c_str()) < 0)
+        GTEST_SKIP() << "mounting takes root";
+    std::string abort;
+    for (const auto &connection : std::filesystem::directory_iterator(directory))
+        abort = connection.path() / "abort";
+    EXPECT_THAT(check(opened(abort)), HasSubstr("kernel's own"));
+    EXPECT_EQ(umount2(directory.c_str(), MNT_DETACH), 0);
+}
+
 TEST_F(PlaceTest, WhatIsNoFusewbMountIsNotUnmounted) {
     const auto proc = mounter::OwnProc::open();
     ASSERT_TRUE(proc);
