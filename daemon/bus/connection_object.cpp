@@ -401,4 +401,10 @@ std::uint64_t ConnectionObject::Deadlines() { return now().kernel.counters.deadl
 
 std::uint64_t ConnectionObject::MigrateAgain() { return now().kernel.counters.migrateAgain; }
 
+std::uint64_t ConnectionObject::Malformed() { return now().kernel.counters.malformed; }
+
+std::uint64_t ConnectionObject::Retargets() { return now().kernel.counters.retargets; }
+
+std::uint64_t ConnectionObject::Retries() { return now().kernel.counters.retries; }
+
 } // namespace fusewb::bus

@@ -114,6 +114,9 @@ private:
     std::uint64_t WriteErrors() override;
     std::uint64_t Deadlines() override;
     std::uint64_t MigrateAgain() override;
+    std::uint64_t Malformed() override;
+    std::uint64_t Retargets() override;
+    std::uint64_t Retries() override;
 
     // Refreshed; throws a D-Bus error if the connection is gone, which the library answers.
     const model::Connection &now();

@@ -276,6 +276,9 @@ Result<model::KernelFacts> decodeConnection(const nlmsghdr *message, std::size_t
         counters.writeErrors = count(FUSEWB_A_COUNTER_WRITE_ERRORS);
         counters.deadlines = count(FUSEWB_A_COUNTER_DEADLINES);
         counters.migrateAgain = count(FUSEWB_A_COUNTER_MIGRATE_AGAIN);
+        counters.malformed = count(FUSEWB_A_COUNTER_MALFORMED);
+        counters.retargets = count(FUSEWB_A_COUNTER_RETARGETS);
+        counters.retries = count(FUSEWB_A_COUNTER_RETRIES);
     }
     if (found[FUSEWB_A_CONN_POLICY] && !decodeValues(found[FUSEWB_A_CONN_POLICY], facts.policy))
         return malformed("policy");

@@ -66,6 +66,9 @@ struct Counters {
     std::uint64_t writeErrors = 0;
     std::uint64_t deadlines = 0;
     std::uint64_t migrateAgain = 0;
+    std::uint64_t malformed = 0;
+    std::uint64_t retargets = 0;
+    std::uint64_t retries = 0;
 
     bool operator==(const Counters &) const = default;
 };

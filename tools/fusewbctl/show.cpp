@@ -110,7 +110,13 @@ void statusOfOne(const Connection &connection, const std::vector<Request> &reque
     line("Requests", std::to_string(connection.number("Requests")) + ", " +
                          std::to_string(connection.number("Waiting")) + " without an answer, " +
                          std::to_string(connection.number("Deadlines")) + " past a deadline, " +
-                         std::to_string(connection.number("WriteErrors")) + " failed writes");
+                         std::to_string(connection.number("WriteErrors")) + " failed writes, " +
+                         std::to_string(connection.number("Retries")) + " writes tried again");
+    line("Answers", std::to_string(connection.number("Answers")) + ", " +
+                        std::to_string(connection.number("Malformed")) + " malformed");
+    line("Migration", std::to_string(connection.number("Retargets")) +
+                          " folios moved under a write, " +
+                          std::to_string(connection.number("MigrateAgain")) + " not moved");
     printPolicy(connection);
     printRequests(requests);
 }

@@ -59,12 +59,16 @@ TEST_F(BusTest, EveryCounterIsShownUnderItsName) {
                       .skipped = 9,
                       .writeErrors = 10,
                       .deadlines = 11,
-                      .migrateAgain = 12};
+                      .migrateAgain = 12,
+                      .malformed = 13,
+                      .retargets = 14,
+                      .retries = 15};
     startWith({facts});
     int value = 0;
     for (const char *counter :
          {"Requests", "Answers", "Waiting", "WriteRequests", "BytesDirect", "BytesCopied",
-          "BytesRead", "BytesInFlight", "Skipped", "WriteErrors", "Deadlines", "MigrateAgain"})
+          "BytesRead", "BytesInFlight", "Skipped", "WriteErrors", "Deadlines", "MigrateAgain",
+          "Malformed", "Retargets", "Retries"})
         EXPECT_EQ(get(3, counter), std::to_string(++value)) << counter;
 }
 

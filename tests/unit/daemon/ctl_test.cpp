@@ -113,6 +113,19 @@ TEST_F(CtlTest, StatusTakesPathPidOrNumber) {
     EXPECT_THAT(run({"status"}).out, HasSubstr("Connections: 1"));
 }
 
+TEST_F(CtlTest, StatusAndJsonHaveTheCounters) {
+    KernelFacts facts = governed(3);
+    facts.counters = {
+        .answers = 7, .migrateAgain = 8, .malformed = 9, .retargets = 10, .retries = 11};
+    startWith({facts});
+    EXPECT_THAT(run({"status", "@3"}).out,
+                AllOf(HasSubstr("11 writes tried again"), HasSubstr("Answers: 7, 9 malformed"),
+                      HasSubstr("Migration: 10 folios moved under a write, 8 not moved")));
+    EXPECT_THAT(run({"status", "@3", "--json"}).out,
+                AllOf(HasSubstr("\"Malformed\": 9"), HasSubstr("\"Retargets\": 10"),
+                      HasSubstr("\"Retries\": 11")));
+}
+
 TEST_F(CtlTest, WhatIsNotThereHasAStatusOfItsOwn) {
     startWith({governed(3)});
     for (const char *which : {"/nowhere", "1", "@9"}) {

@@ -95,6 +95,9 @@ model::KernelFacts sample() {
     facts.counters.writeErrors = counter(FUSEWB_A_COUNTER_WRITE_ERRORS);
     facts.counters.deadlines = counter(FUSEWB_A_COUNTER_DEADLINES);
     facts.counters.migrateAgain = counter(FUSEWB_A_COUNTER_MIGRATE_AGAIN);
+    facts.counters.malformed = counter(FUSEWB_A_COUNTER_MALFORMED);
+    facts.counters.retargets = counter(FUSEWB_A_COUNTER_RETARGETS);
+    facts.counters.retries = counter(FUSEWB_A_COUNTER_RETRIES);
     return facts;
 }
 
