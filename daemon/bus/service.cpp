@@ -92,8 +92,8 @@ private:
         });
     }
 
-    // The registry knows nothing of the bus. A message that cannot be sent is logged; if the bus
-    // is gone altogether, the pump ends the loop.
+    // The registry knows nothing of the bus. A message that cannot be sent is logged; that the bus
+    // is gone altogether the pump tells.
     template <typename Action> void send(Action action) {
         try {
             action();
