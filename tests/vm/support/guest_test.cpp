@@ -196,8 +196,14 @@ void needs_fusewb() {
 
 void needs_daemon() {
     needs_fusewb();
+    if (std::system("test \"$(systemctl show -P LoadState fusewbd)\" = loaded") != 0)
+        throw Skip("there is no fusewbd here");
+    // One that was killed is started again.
+    wait_until(30s, [] {
+        return std::system("test \"$(systemctl show -P ActiveState fusewbd)\" = activating") != 0;
+    });
     if (std::system("systemctl -q is-active fusewbd") != 0)
-        throw Skip("fusewbd does not run here");
+        throw std::runtime_error("fusewbd is installed and does not run");
 }
 
 bool wait_until(std::chrono::milliseconds time, const std::function<bool()> &condition) {

@@ -37,7 +37,7 @@ std::string fs_type();
 // Ends the current test as skipped unless it runs on fusewb itself.
 void needs_fusewb();
 
-// And unless fusewbd runs, too.
+// And where there is no fusewbd, too. One that is installed has to run.
 void needs_daemon();
 
 // Polls until the condition holds.
