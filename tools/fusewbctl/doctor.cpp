@@ -96,31 +96,42 @@ Finding checkRules() {
     return {"rules", false, set.errors.front().text(), "fusewbctl policy check"};
 }
 
+// What unmounts them, as a shell takes it: whoever mounts chooses the names. Empty if they are
+// none.
+std::string unmounting(const std::vector<std::string> &points) {
+    std::string command;
+    for (const std::string &point : points) {
+        command += command.empty() ? "umount '" : " '";
+        for (const char character : printable(point))
+            command += character == '\'' ? std::string("'\\''") : std::string(1, character);
+        command += "'";
+    }
+    return command;
+}
+
 std::vector<Finding> checkDaemon() {
     try {
         Bus bus;
         const Connection manager{"", bus.manager()};
         std::vector<Finding> findings{
             {"daemon", true, "running, version " + manager.text("Version"), ""}};
+        std::vector<std::string> mounted;
+        for (const Connection &connection : bus.connections()) {
+            const auto points = connection.get<std::vector<std::string>>("MountPoints");
+            mounted.insert(mounted.end(), points.begin(), points.end());
+            if (connection.text("State") == "aborted")
+                findings.push_back(
+                    {"connection @" + std::to_string(connection.id()), false,
+                     "aborted (" + connection.text("AbortReason") + ") and still mounted",
+                     unmounting(points)});
+        }
         const std::string module = manager.text("ModuleVersion");
         if (!module.empty() && module != manager.text("Version"))
             findings.push_back(
                 {"versions", false,
                  "the module is " + module + ", the daemon " + manager.text("Version"),
-                 // The type of most has the server's name behind a dot, which umount -t wants said.
-                 "awk '$3 ~ /^fusewb/ { print $2 }' /proc/mounts | xargs -r umount; "
-                 "modprobe -r fusewb; modprobe fusewb"});
-        for (const Connection &connection : bus.connections()) {
-            if (connection.text("State") != "aborted")
-                continue;
-            const auto points = connection.get<std::vector<std::string>>("MountPoints");
-            const std::string where =
-                points.empty() ? "@" + std::to_string(connection.id()) : printable(points.front());
-            findings.push_back(
-                {"connection @" + std::to_string(connection.id()), false,
-                 "aborted (" + connection.text("AbortReason") + ") and still mounted",
-                 points.empty() ? "" : "umount " + where});
-        }
+                 (mounted.empty() ? "" : unmounting(mounted) + " && ") +
+                     "modprobe -r fusewb && modprobe fusewb"});
         return findings;
     } catch (const Problem &problem) {
         return {{"daemon", false, problem.what, "systemctl restart fusewbd"}};

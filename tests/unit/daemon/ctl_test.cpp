@@ -5,6 +5,9 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <poll.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 namespace fusewb {
@@ -245,6 +248,25 @@ TEST_F(CtlTest, DoctorNamesTheCommandThatMends) {
     EXPECT_EQ(ran.status, 6);
     EXPECT_THAT(ran.out, AllOf(HasSubstr("daemon: fusewbd is not running"),
                                HasSubstr("try: systemctl restart fusewbd")));
+}
+
+TEST_F(CtlTest, DoctorUnmountsByNameWhateverTheNameIs) {
+    const std::filesystem::path point = directory / "it's a place";
+    std::filesystem::create_directory(point);
+    struct stat status {};
+    if (unshare(CLONE_NEWNS) < 0 ||
+        mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0 ||
+        mount("none", point.c_str(), "tmpfs", 0, nullptr) < 0 || stat(point.c_str(), &status) < 0)
+        GTEST_SKIP() << "mounting takes root";
+    KernelFacts facts = governed(3);
+    facts.device = status.st_dev;
+    facts.state = State::Aborted;
+    startWith({facts});
+    const std::string said = run({"doctor"}).out;
+    umount2(point.c_str(), MNT_DETACH);
+    const std::string command = "try: umount '" + (directory / "it'\\''s a place").string() + "'";
+    EXPECT_THAT(said, AllOf(HasSubstr(command + "\n"),
+                            HasSubstr(command + " && modprobe -r fusewb && modprobe fusewb\n")));
 }
 
 } // namespace
