@@ -81,8 +81,8 @@ void ManagerObject::answerMount(sdbus::Result<> &&result, const char *member,
     }
     request.user = caller.uid;
     auto kept = std::make_shared<mounter::Request>(std::move(request));
-    answerGuardedLater(bouncer_, unanswered_, caller, Manager_adaptor::INTERFACE_NAME, member, caller.uid,
-                       std::move(result),
+    answerGuardedLater(bouncer_, unanswered_, caller, Manager_adaptor::INTERFACE_NAME, member,
+                       caller.uid, std::move(result),
                        [&control = control_, kept](std::function<void(Outcome)> answer) {
                            control.mount(std::move(*kept), std::move(answer));
                        });
