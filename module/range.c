@@ -42,7 +42,9 @@ static void done_late(struct fusewb_req *req)
 	fusewb_range_done(req);
 }
 
-static int call_held(struct fusewb_req *req, struct inode *inode, u64 first, u64 last)
+/* @h: that the request names, or NULL */
+static int call_held(struct fusewb_req *req, struct inode *inode, struct fusewb_handle *h,
+		     u64 first, u64 last)
 {
 	int err = fusewb_inflight_hold(FUSEWB_I(inode), &req->io.range, first, last);
 
@@ -50,6 +52,8 @@ static int call_held(struct fusewb_req *req, struct inode *inode, u64 first, u64
 		return err;
 	ihold(inode);
 	req->io.inode = inode;
+	if (h)
+		req->io.handle = fusewb_handle_get(h);
 	req->orphan = done_late;
 	return fusewb_req_call(req);
 }
@@ -60,18 +64,12 @@ int fusewb_range_call(struct fusewb_req *req, struct inode *inode, struct fusewb
 	int err;
 
 	err = fusewb_drain(inode, first, last);
-	if (err)
-		return err;
-	req->io.handle = fusewb_handle_get(h);
-	err = call_held(req, inode, first, last);
-	if (!req->io.inode)
-		fusewb_handle_put(h);
-	return err;
+	return err ?: call_held(req, inode, h, first, last);
 }
 
 int fusewb_truncate_call(struct fusewb_req *req, struct inode *inode, loff_t size)
 {
-	return call_held(req, inode, min(size, i_size_read(inode)), U64_MAX);
+	return call_held(req, inode, NULL, min(size, i_size_read(inode)), U64_MAX);
 }
 
 int fusewb_drop_clean(struct inode *inode, loff_t first, loff_t last)
