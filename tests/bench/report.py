@@ -100,7 +100,7 @@ def load(path):
 
 
 def rates(samples):
-    return [sample["amount"] / sample["seconds"] for sample in samples]
+    return [rate(sample) for sample in samples]
 
 
 def show_rate(work, rate):
@@ -160,8 +160,7 @@ def scaling(works):
     one, two = works["write-1m"], works["two-write-1m"]
     parts = []
     for client in CLIENTS:
-        first = {(s["boot"], s["round"]): rate(s) for s in one[client]}
-        both = [rate(s) / first[s["boot"], s["round"]] for s in two[client]]
+        both = ratios({"one": one[client], "two": two[client]}, "two", "one", rate)
         parts.append(f"{client} {ratio_with_spread(both)}")
     return f"two writers against one, 1 MiB at a time: {', '.join(parts)}"
 
