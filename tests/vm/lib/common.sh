@@ -37,9 +37,11 @@ need_packages() {
     quietly host-packages install_packages "${lacking[@]}"
 }
 
+# apt waits for a lock of its own where it installs, and fails at once where it updates.
 install_packages() {
     export DEBIAN_FRONTEND=noninteractive
-    apt-get -q update
+    mkdir -p "$CACHE/lock"
+    flock --close "$CACHE/lock/host-packages" apt-get -q update
     apt-get -qy -o DPkg::Lock::Timeout=300 install --no-install-recommends "$@"
 }
 
