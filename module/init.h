@@ -9,7 +9,11 @@
 #define FUSEWB_PROTO_MAJOR 7
 #define FUSEWB_PROTO_MINOR 45
 
-/* The largest WRITE or READ, in bytes, that a server may ask for. */
-#define FUSEWB_MAX_TRANSFER SZ_1M
+/*
+ * The largest WRITE or READ, in bytes, that a server may ask for. Most ask for
+ * 1 MiB, which is where the in-tree client ends unless fs.fuse.max_pages_limit
+ * is raised.
+ */
+#define FUSEWB_MAX_TRANSFER SZ_4M
 
 #endif

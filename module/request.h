@@ -300,6 +300,14 @@ void fusewb_req_add_span(struct fusewb_req *req, struct folio *folio,
 			 size_t off, size_t len);
 
 /**
+ * fusewb_req_more_spans() - room for @len bytes of payload in pages
+ *
+ * The spans that there are stay. Return: false if there is no memory, then
+ * nothing has changed. Does not wait for a server.
+ */
+bool fusewb_req_more_spans(struct fusewb_req *req, size_t len);
+
+/**
  * fusewb_req_alloc_payload() - append fresh pages for @len bytes
  *
  * Private memory for direct I/O and copies; the request is their only owner.

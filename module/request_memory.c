@@ -208,16 +208,21 @@ static void drop_spans(struct fusewb_req *req)
 	req->nr_spans = 0;
 }
 
+static void free_spans(struct fusewb_req *req)
+{
+	if (!req->spans_reserved)
+		kvfree(req->spans);
+	else if (req->spans)
+		mempool_free(req->spans, &req->conn->spans_reserve);
+}
+
 static void free_req(struct kref *ref)
 {
 	struct fusewb_req *req = container_of(ref, struct fusewb_req, ref);
 	struct fusewb_conn *conn = req->conn;
 
 	drop_spans(req);
-	if (!req->spans_reserved)
-		kvfree(req->spans);
-	else if (req->spans)
-		mempool_free(req->spans, &conn->spans_reserve);
+	free_spans(req);
 	if (req->in_args != req->inline_args)
 		kvfree(req->in_args);
 	mutex_destroy(&req->copying);
@@ -278,6 +283,22 @@ void fusewb_req_trim(struct fusewb_req *req, unsigned int nr)
 		req->payload_len -= span->len;
 		drop_span(req, span);
 	}
+}
+
+bool fusewb_req_more_spans(struct fusewb_req *req, size_t len)
+{
+	/* The first and the last may be parts of pages. */
+	unsigned int max = DIV_ROUND_UP(len, PAGE_SIZE) + 1;
+	struct fusewb_span *spans = kvmalloc_array(max, sizeof(*spans), GFP_WRITEBACK);
+
+	if (!spans)
+		return false;
+	memcpy(spans, req->spans, req->nr_spans * sizeof(*spans));
+	free_spans(req);
+	req->spans = spans;
+	req->max_spans = max;
+	req->spans_reserved = false;
+	return true;
 }
 
 /* A folio of no more than @len bytes, or of a page; NULL. */

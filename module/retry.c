@@ -60,12 +60,17 @@ static bool regain_payload(struct fusewb_req *req)
 	u32 len = req->payload_len;
 
 	req->payload_len = 0;
-	while (pos <= last && req->nr_spans < req->max_spans) {
+	while (pos <= last) {
 		struct folio *folio = get_cached(mapping, pos);
 		size_t n;
 
 		if (!folio)
 			break;
+		/* What was one large folio may be many by now. */
+		if (req->nr_spans == req->max_spans && !fusewb_req_more_spans(req, len)) {
+			folio_put(folio);
+			break;
+		}
 		n = part_in(folio, pos, last);
 		fusewb_req_add_span(req, folio, offset_in_folio(folio, pos), n);
 		folio_put(folio);

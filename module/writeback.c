@@ -41,6 +41,7 @@
  * @first: index of the first folio in @req
  * @last: last index of the last folio in @req
  * @limit: bytes in a request, whole pages
+ * @copied: what is sent is a private copy
  * @quiet: bytes that are queued without a reader having been woken
  * @wait: fsync
  * @starved: no memory, and not to wait for it: the pass ends
@@ -57,9 +58,13 @@ struct issue {
 	pgoff_t last;
 	size_t limit;
 	size_t quiet;
+	bool copied;
 	bool wait;
 	bool starved;
 };
+
+/* Bytes of a folio in a copy, of which each page may need a span. */
+#define COPY_MOST ((size_t)FUSEWB_WRITEBACK_SPANS << PAGE_SHIFT)
 
 static struct bdi_writeback *inode_wb(struct inode *inode)
 {
@@ -126,7 +131,7 @@ static struct fusewb_req *new_write(struct issue *is)
 		req->end = write_end;
 		req->again = fusewb_writeback_again;
 		req->expire = fusewb_writeback_expire;
-		req->io.copied = READ_ONCE(is->conn->writeback) == FUSEWB_WRITEBACK_COPY;
+		req->io.copied = is->copied;
 	}
 	return req;
 }
@@ -219,20 +224,25 @@ static void fill_copy(struct fusewb_req *req, unsigned int nr, struct folio *fol
 	}
 }
 
-/* With pages alone, which is what a copy may come down to. */
-static bool fits(const struct issue *is, loff_t pos, size_t len)
+/* Of bytes of one folio. A copy may come down to pages. */
+static unsigned int spans_of(size_t len, bool copy)
+{
+	return copy ? DIV_ROUND_UP(len, PAGE_SIZE) : 1;
+}
+
+static bool fits(const struct issue *is, loff_t pos, size_t len, bool copy)
 {
 	const struct fusewb_req *req = is->req;
 
 	return req && pos == req->io.range.last + 1 &&
 	       req->payload_len + len <= is->limit &&
-	       req->nr_spans + DIV_ROUND_UP(len, PAGE_SIZE) <= req->max_spans;
+	       req->nr_spans + spans_of(len, copy) <= req->max_spans;
 }
 
 /* Is there a request for @len bytes at @pos? If not, there is no memory. */
-static bool provide(struct issue *is, loff_t pos, size_t len)
+static bool provide(struct issue *is, loff_t pos, size_t len, bool copy)
 {
-	if (fits(is, pos, len))
+	if (fits(is, pos, len, copy))
 		return true;
 	/* The reserve is filled again by what was sent only. */
 	submit(is);
@@ -270,18 +280,16 @@ enum outcome {
  * from @nr on are to be filled with a copy. Return: DONE, BUSY, NO_MEMORY.
  */
 static enum outcome join(struct issue *is, struct folio *folio, size_t off, size_t len,
-			 bool *copy, unsigned int *nr)
+			 bool copy, unsigned int *nr)
 {
 	loff_t pos = folio_pos(folio) + off;
 	struct fusewb_req *req;
 
-	if (!provide(is, pos, len))
+	if (!provide(is, pos, len, copy))
 		return NO_MEMORY;
 	req = is->req ?: is->spare;
 	*nr = req->nr_spans;
-	/* Whoever pinned it can change it without a fault that would redirty. */
-	*copy = req->io.copied || folio_maybe_dma_pinned(folio);
-	if (*copy && !fusewb_req_alloc_copy(req, len))
+	if (copy && !fusewb_req_alloc_copy(req, len))
 		return NO_MEMORY;
 	if (!claim(is, req, folio, pos, len)) {
 		fusewb_req_trim(req, *nr);
@@ -326,19 +334,22 @@ static void give_up(struct issue *is, struct folio *folio)
 static enum outcome issue_blocks(struct issue *is, struct folio *folio, size_t *from,
 				 size_t end)
 {
+	/* Whoever pinned it can change it without a fault that would redirty. */
+	bool copy = is->copied || folio_maybe_dma_pinned(folio);
+	size_t most = copy ? min(is->limit, COPY_MOST) : is->limit;
 	size_t len = fusewb_blocks_next(folio, from, end);
 	enum outcome outcome = DONE;
-	bool copy = false, again = false;
 	unsigned int nr = 0;
+	bool again = false;
 
-	if (len > is->limit) {
+	if (len > most) {
 		/* What is left for the next request has to stay known. */
 		if (!fusewb_blocks_spell_out(folio))
 			return NO_MEMORY;
-		len = is->limit;
+		len = most;
 	}
 	if (len)
-		outcome = join(is, folio, *from, len, &copy, &nr);
+		outcome = join(is, folio, *from, len, copy, &nr);
 	if (outcome != DONE)
 		return outcome;
 
@@ -425,7 +436,7 @@ static int issue_folio(struct issue *is, struct folio *folio)
 	for (;;) {
 		/* Better now than under the lock, for this may reclaim. */
 		if (is->handle && !is->spare &&
-		    !fits(is, folio_pos(folio), min(folio_size(folio), is->limit)))
+		    !fits(is, folio_pos(folio), min(folio_size(folio), is->limit), is->copied))
 			is->spare = new_write(is);
 
 		err = lock_for_issue(is, folio);
@@ -524,6 +535,7 @@ int fusewb_writepages(struct address_space *mapping, struct writeback_control *w
 	/* Before a mark is cleared, for then the handle may be unparked. */
 	is.handle = fusewb_handle_for_write(inode);
 	is.limit = round_down(READ_ONCE(is.conn->max_write), PAGE_SIZE);
+	is.copied = READ_ONCE(is.conn->writeback) == FUSEWB_WRITEBACK_COPY;
 	if (fusewb_has_dirty(inode)) {
 		err = issue_range(&is, first, last);
 		submit(&is);

@@ -13,6 +13,7 @@
 #include "support/guest_test.h"
 #include "support/netlink.h"
 #include "support/passthrough.h"
+#include "support/promise.h"
 #include "support/raw_server.h"
 #include "support/task.h"
 
@@ -117,6 +118,36 @@ GUEST_TEST(Retry, DataThatWasReclaimedIsReported) {
     EXPECT_EQ(fsync(file), -1);
     EXPECT_EQ(errno, EAGAIN);
     EXPECT_EQ(server.connection()[FUSEWB_A_COUNTER_RETRIES], 0u);
+}
+
+GUEST_TEST(Retry, WhatWasSplitMeanwhileGoesAgain) {
+    needs_fusewb();
+    constexpr std::uint32_t most = 4 << 20;
+    const char *splitter = "/sys/kernel/debug/split_huge_pages";
+    if (access(splitter, W_OK) != 0)
+        GTEST_SKIP() << "this kernel has no " << splitter;
+    // The splitter opens the file, too.
+    RawServer server({.mount_options = "writeback=direct",
+                      .max_write = most,
+                      .open_flags = FOPEN_KEEP_CACHE});
+    lift_dirty_limit(server.mnt());
+    Fd file(server.mnt("f"), O_RDWR | O_CREAT);
+    std::string model = pattern(2 * most, 1);
+    pwrite_all(file, model, 0);
+    ASSERT_EQ(fsync(file), 0);
+    // More pages than a request has room for pieces at first.
+    server.hold(FUSE_WRITE);
+    model = pattern(2 * most, 2);
+    pwrite_all(file, model, 0);
+    ASSERT_EQ(sync_file_range(file, 0, 0, SYNC_FILE_RANGE_WRITE), 0);
+    ASSERT_TRUE(server.wait_held(FUSE_WRITE, 1));
+    std::string which = server.mnt("f").string() + ",0x0,0x1000";
+    EXPECT_GT(write(Fd(splitter, O_WRONLY), which.data(), which.size()), 0) << errno;
+    server.refuse_held(FUSE_WRITE, EAGAIN);
+    EXPECT_EQ(fsync(file), 0) << std::strerror(errno);
+    EXPECT_GT(server.connection()[FUSEWB_A_COUNTER_RETRIES], 0u);
+    EXPECT_EQ(server.connection()[FUSEWB_A_COUNTER_WRITE_ERRORS], 0u);
+    EXPECT_EQ(difference(model, server.content("f")), "");
 }
 
 GUEST_TEST(Retry, AnAbortEndsIt) {

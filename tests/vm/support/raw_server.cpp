@@ -19,7 +19,8 @@ namespace fusewb::test {
 
 namespace {
 
-constexpr std::size_t buffer_size = (1 << 20) + 65536;
+// What a message may have besides the data of a WRITE.
+constexpr std::size_t message_size = 65536;
 
 } // namespace
 
@@ -62,7 +63,7 @@ void RawServer::die() {
 }
 
 void RawServer::serve() {
-    std::string buffer(buffer_size, '\0');
+    std::string buffer(std::max(options_.max_write, 1u << 20) + message_size, '\0');
     struct pollfd pollfds[2] = {{device_, POLLIN, 0}, {wake_, POLLIN, 0}};
     for (;;) {
         // Paused it looks for its own end only.
