@@ -74,6 +74,8 @@ vm_boot() {
     # silent; a real lock-up lasts.
     append+=" rcupdate.rcu_cpu_stall_timeout=90 watchdog_thresh=45"
     [[ $VM_ALLOW_SPLAT ]] || append+=" oops=panic"
+    # Counted time leaps ahead while the guest waits for its disk, which the host may be slow to serve.
+    [[ ! $VM_COUNTED ]] || append+=" sysctl.kernel.hung_task_timeout_secs=0"
     # shellcheck disable=SC2054 # the emulator's commas
     machine+=(-M "pc,usb=off" -m "$VM_MEMORY" -nodefaults -no-user-config
         -display none -no-reboot -nic none
