@@ -11,5 +11,5 @@ serve() {
     drop_caches
     [[ $(tail -n 1 "$base/upper/linux/fuse.h") == changed ]]
     [[ ! -e $mnt/linux/fs.h && -e $base/lower/linux/fs.h ]]
-    verified "fuse-overlayfs" "$(version_of fuse-overlayfs)"
+    verified "fuse-overlayfs" "$(version_of fuse-overlayfs)" direct
 }

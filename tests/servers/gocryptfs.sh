@@ -6,5 +6,5 @@ serve() {
     gocryptfs -q -init -scryptn 10 -passfile "$base/password" "$base/cipher"
     mount_as "gocryptfs#$base/cipher" -o "passfile=$base/password"
     copy_and_verify "$mnt"
-    verified "gocryptfs (go-fuse)" "$(version_of gocryptfs)"
+    verified "gocryptfs (go-fuse)" "$(version_of gocryptfs)" through
 }

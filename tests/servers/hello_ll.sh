@@ -4,5 +4,5 @@ serve() {
     example hello_ll
     mount_as "hello_ll#"
     [[ $(cat "$mnt/hello") == "Hello World!" ]]
-    verified "hello_ll (libfuse)" "$(version_of libfuse3-dev)"
+    verified "hello_ll (libfuse)" "$(version_of libfuse3-dev)" through
 }

@@ -39,18 +39,6 @@ mount_passthrough() {
     mount_as "passthrough_ll#" -o "source=$base/back,writeback" "$@"
 }
 
-# cannot REASON: this server or this work cannot be tried here.
-cannot() {
-    trap - ERR
-    echo "cannot: $*"
-    exit 77
-}
-
-# writeback: what the connection of the mount does, as fusewbd shows it.
-writeback() {
-    fusewbctl --json status "$mnt" | sed -n 's/.*"Writeback": *"\([a-z]*\)".*/\1/p' | head -n 1
-}
-
 # drop_caches: what is read afterwards comes from the server.
 drop_caches() {
     sync -f "$mnt"
@@ -77,18 +65,28 @@ copy_and_verify() {
     rm "$base/big"
 }
 
-# verified NAME VERSION: the line of the table.
+# goes MODE: writes go that way on the connection of the mount, as fusewbd shows it.
+goes() {
+    local mode
+    mode=$(fusewbctl --json status "$mnt" | sed -n 's/.*"Writeback": *"\([a-z]*\)".*/\1/p' | head -n 1)
+    [[ $mode == "$1" ]] || {
+        echo "writes go ${mode:-nobody knows how}, not $1"
+        return 1
+    }
+}
+
+# verified NAME VERSION MODE: the line of the table; writes are to have gone that way.
 verified() {
-    local how=${mounted_as//$base/...} mode
-    mode=$(writeback)
-    echo "[ SERVER   ] $1 | $2 | $how | ${mode:?} | $(find "$mnt" -type f 2>/dev/null | wc -l) files"
+    local how=${mounted_as//$base/...}
+    how=${how//$here\//}
+    goes "$3"
+    echo "[ SERVER   ] $1 | $2 | $how | $3 | $(find "$mnt" -type f 2>/dev/null | wc -l) files"
 }
 
 # done_on NAME VERSION TEXT: the line of the table of work; what was done, in a few words.
 done_on() {
-    local mode
-    mode=$(writeback)
-    echo "[ WORK     ] $1 | $2 | ${mode:?} | $3"
+    goes direct
+    echo "[ WORK     ] $1 | $2 | direct | $3"
 }
 
 # version_of PACKAGE

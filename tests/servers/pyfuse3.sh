@@ -5,5 +5,5 @@ serve() {
     mount_as "$here/passthrough.py#$base/back"
     copy_and_verify "$mnt"
     same_tree "$tree" "$base/back/tree"
-    verified "a passthrough of pyfuse3" "$(version_of python3-pyfuse3)"
+    verified "a passthrough of pyfuse3" "$(version_of python3-pyfuse3)" direct
 }

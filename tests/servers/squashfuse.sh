@@ -4,5 +4,5 @@ serve() {
     mksquashfs "$tree" "$base/image" -quiet -no-progress
     mount_as "squashfuse#$base/image"
     same_tree "$tree" "$mnt"
-    verified "squashfuse" "$(version_of squashfuse)"
+    verified "squashfuse" "$(version_of squashfuse)" through
 }

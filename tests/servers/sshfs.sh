@@ -19,5 +19,5 @@ serve() {
         "port=2022,IdentityFile=$base/ssh/user,StrictHostKeyChecking=no,UserKnownHostsFile=/dev/null"
     copy_and_verify "$mnt"
     same_tree "$tree" "$base/back/tree"
-    verified "sshfs" "$(version_of sshfs)"
+    verified "sshfs" "$(version_of sshfs)" through
 }

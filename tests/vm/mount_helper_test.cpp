@@ -232,6 +232,49 @@ TEST_F(MountHelperTest, MountsWithTheServerInTheType) {
     expect_unmounts();
 }
 
+// As systemd makes the mounts, and some systems do not have them.
+class SharedMounts {
+public:
+    SharedMounts()
+        : shared_(run({"findmnt", "-no", "PROPAGATION", "/"}).output.find("shared") !=
+                  std::string::npos) {
+        if (!shared_)
+            EXPECT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_SHARED, nullptr), 0);
+    }
+    ~SharedMounts() {
+        if (!shared_)
+            EXPECT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+    }
+    SharedMounts(const SharedMounts &) = delete;
+    SharedMounts &operator=(const SharedMounts &) = delete;
+
+private:
+    bool shared_;
+};
+
+TEST_F(MountHelperTest, AServerThatWantsADirectoryGetsOne) {
+    const char *path = std::getenv("ON_DIRECTORY");
+    const std::string on_directory = base_ / "on-directory";
+    fs::copy(path ? path : "/usr/lib/fusewb/on-directory", on_directory);
+    const SharedMounts shared;
+    const fs::file_type before = fs::symlink_status("/dev/fd").type();
+    write_file(base_ / "back" / "file", "hello");
+    script("test -d $1 && test -c /dev/null || exit 1; exec " + passthrough_ + " \"$@\"");
+    const std::string spec = on_directory + "#" + server_;
+    const Outcome outcome = run({"mount", "-t", "fusewb", spec, mnt(), "-o", source_option()});
+    ASSERT_EQ(outcome.code, 0) << outcome.output;
+    EXPECT_EQ(read_file(base_ / "mnt" / "file"), "hello");
+    EXPECT_EQ(fs::symlink_status("/dev/fd").type(), before) << "its /dev is not its own";
+    expect_unmounts();
+
+    const Outcome refused = run({on_directory, server_, mnt()});
+    EXPECT_EQ(refused.code, 2) << refused.output;
+    EXPECT_NE(refused.output.find("no /dev/fd/N"), std::string::npos) << refused.output;
+    const Outcome unprivileged = run({on_directory, server_, "/dev/fd/3"}, "nobody");
+    EXPECT_EQ(unprivileged.code, 1) << unprivileged.output;
+    EXPECT_NE(unprivileged.output.find("only root"), std::string::npos) << unprivileged.output;
+}
+
 TEST_F(MountHelperTest, MountsAnFstabLineOnceAndLeavesItsWordsToFstab) {
     const std::string fstab = (base_ / "fstab").string();
     write_file(fstab, passthrough_spec() + ' ' + mnt() + " fusewb " + source_option() +

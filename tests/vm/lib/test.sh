@@ -82,7 +82,8 @@ unit_tests() {
 
 check_scripts() {
     cd "$TOP" || return
-    shellcheck -x run .ci/run tests/vm/lib/*.sh tests/vm/lib/in-root tests/bench/measure tests/bench/deadlines tests/servers/run tests/servers/*.sh tests/vm/guest/agent \
+    shellcheck -x run .ci/run tests/vm/lib/*.sh tests/vm/lib/in-root tests/bench/measure tests/bench/deadlines tests/bench/large tests/servers/run \
+        tests/servers/*.sh tools/mount/on-directory tests/vm/guest/agent \
         tests/vm/guest/init tests/vm/uml/init.sh
 }
 

@@ -212,6 +212,7 @@ uml_tests() {
     # The helper goes where mount(8) looks for it; the root is an overlay.
     job="install -m 0755 /share/tree/tools/mount.fusewb /sbin/mount.fusewb &&
 export PASSTHROUGH_LL=/share/tree/tests/vm/passthrough_ll &&
+export ON_DIRECTORY=$TOP/tools/mount/on-directory &&
 /share/tree/tests/vm/fusewb-guest-tests --gtest_color=no \\
     --gtest_output=xml:/share/$report.xml$(printf ' %q' "$@")
 status=\$?
