@@ -34,9 +34,6 @@ public:
     /// The answer may take as long as a person takes; it comes out of the event loop, or at once.
     virtual void ask(const Caller &caller, const std::string &action,
                      std::function<void(Verdict)> answer) = 0;
-
-    /// Asks no person, and waits for the answer, for a second or two at most.
-    virtual Verdict askNow(const Caller &caller, const std::string &action) = 0;
 };
 
 /// polkit on this bus. While it is not there the answer is Nobody.

@@ -29,27 +29,27 @@ constexpr std::array table{
     Entry{manager, "Unmount", Access::ManageOwn},
     Entry{manager, "Reload", Access::Manage},
     Entry{manager, "SetDefaultPolicy", Access::Manage},
-    Entry{manager, "PrivilegedPolicy", Access::Manage},
-    Entry{manager, "OthersPolicy", Access::Manage},
+    Entry{manager, "PrivilegedPolicy", Access::Write},
+    Entry{manager, "OthersPolicy", Access::Write},
     Entry{connection, "ListRequests", Access::Inspect},
     Entry{connection, "Abort", Access::ManageOwn},
     Entry{connection, "SetPolicy", Access::Manage},
     Entry{connection, "ResetPolicy", Access::Manage},
     Entry{connection, "HoldPolicy", Access::Manage},
-    Entry{connection, "WritebackPolicy", Access::Manage},
-    Entry{connection, "WritebackDeadlineUSec", Access::Manage},
-    Entry{connection, "MetadataDeadlineUSec", Access::Manage},
-    Entry{connection, "ReadDeadlineUSec", Access::Manage},
-    Entry{connection, "LockDeadlineUSec", Access::Manage},
-    Entry{connection, "RequestDeadlineUSec", Access::Manage},
-    Entry{connection, "DeadlineAction", Access::Manage},
-    Entry{connection, "RetryUSec", Access::Manage},
-    Entry{connection, "SyncWaits", Access::Manage},
-    Entry{connection, "MaxDirtyRatio", Access::Manage},
-    Entry{connection, "StrictLimit", Access::Manage},
-    Entry{connection, "MaxWriteSize", Access::Manage},
-    Entry{connection, "SpliceFolios", Access::Manage},
-    Entry{connection, "ForceWritebackCache", Access::Manage},
+    Entry{connection, "WritebackPolicy", Access::Write},
+    Entry{connection, "WritebackDeadlineUSec", Access::Write},
+    Entry{connection, "MetadataDeadlineUSec", Access::Write},
+    Entry{connection, "ReadDeadlineUSec", Access::Write},
+    Entry{connection, "LockDeadlineUSec", Access::Write},
+    Entry{connection, "RequestDeadlineUSec", Access::Write},
+    Entry{connection, "DeadlineAction", Access::Write},
+    Entry{connection, "RetryUSec", Access::Write},
+    Entry{connection, "SyncWaits", Access::Write},
+    Entry{connection, "MaxDirtyRatio", Access::Write},
+    Entry{connection, "StrictLimit", Access::Write},
+    Entry{connection, "MaxWriteSize", Access::Write},
+    Entry{connection, "SpliceFolios", Access::Write},
+    Entry{connection, "ForceWritebackCache", Access::Write},
 };
 
 // The actions of packaging/polkit.
@@ -63,6 +63,7 @@ const char *actionFor(Access access) {
     case Access::Mount:
         return "org.fusewb1.mount";
     case Access::Manage:
+    case Access::Write:
         break;
     }
     return "org.fusewb1.manage-policy";
@@ -108,7 +109,7 @@ void Bouncer::ask(const Caller &caller, std::string_view interface, std::string_
                   std::optional<uid_t> owner,
                   std::function<void(std::optional<sdbus::Error>)> answer) {
     const auto access = accessOf(caller, interface, member, owner);
-    if (!access) {
+    if (!access || *access == Access::Write) {
         answer(errorOf(Verdict::No, Access::Manage, member));
     } else if (*access == Access::Look || caller.uid == 0) {
         answer(std::nullopt);
@@ -120,14 +121,11 @@ void Bouncer::ask(const Caller &caller, std::string_view interface, std::string_
 }
 
 void Bouncer::require(const Caller &caller, std::string_view interface, std::string_view property) {
-    const auto access = accessFor(interface, property);
-    Verdict verdict = Verdict::No;
-    if (access && caller.uid == 0)
-        verdict = Verdict::Yes;
-    else if (access)
-        verdict = authority_->askNow(caller, actionFor(*access));
-    if (auto error = errorOf(verdict, Access::Manage, property))
-        throw *error;
+    if (accessFor(interface, property) == Access::Write && caller.uid == 0)
+        return;
+    const char *method = interface == manager ? "SetDefaultPolicy()" : "SetPolicy()";
+    throw accessDenied("only root writes " + std::string(property) + "; " + method +
+                       " asks polkit whether you may");
 }
 
 } // namespace fusewb::bus

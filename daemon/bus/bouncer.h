@@ -18,6 +18,7 @@ enum class Access {
     ManageOwn, // a connection whose device the caller opened
     Mount,     // a file system of the caller's own
     Manage,    // everything
+    Write,     // a property: root may, and nobody is asked about others
 };
 
 /// The access that a member asks for; nothing: it is denied to all, root included.
@@ -32,8 +33,11 @@ public:
     void ask(const Caller &caller, std::string_view interface, std::string_view member,
              std::optional<uid_t> owner, std::function<void(std::optional<sdbus::Error>)> answer);
 
-    /// For writing a property: asks no person. Throws the error to answer.
-    void require(const Caller &caller, std::string_view interface, std::string_view property);
+    /// For writing a property. Its answer cannot be put off as that of a method can, and whoever
+    /// may ask polkit on the way to it has the whole daemon wait; so root may, and everybody else
+    /// is told of the method that asks. Throws the error to answer.
+    static void require(const Caller &caller, std::string_view interface,
+                        std::string_view property);
 
 private:
     std::unique_ptr<Authority> authority_;

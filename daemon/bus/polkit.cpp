@@ -15,11 +15,10 @@ constexpr const char *interface = "org.freedesktop.PolicyKit1.Authority";
 
 constexpr std::uint32_t allowUserInteraction = 1;
 
-// How long a person may take over a password, polkit over an answer of its own, and that where the
-// whole daemon waits for it. Callers wait for 25 s if they say nothing else.
+// How long a person may take over a password, and polkit over an answer of its own. Callers wait
+// for 25 s if they say nothing else.
 constexpr std::uint64_t personUSec = 300'000'000;
 constexpr std::uint64_t machineUSec = 20'000'000;
-constexpr std::uint64_t nowUSec = 2'000'000;
 
 using Details = std::map<std::string, std::string>;
 using Subject = sdbus::Struct<std::string, std::map<std::string, sdbus::Variant>>;
@@ -64,21 +63,6 @@ public:
                 [answer = std::move(answer)](compat::AsyncError error, const Answer &reply) {
                     answer(error ? verdictWithout(*error) : verdictOf(reply));
                 });
-    }
-
-    Verdict askNow(const Caller &caller, const std::string &action) override {
-        try {
-            Answer reply;
-            proxy_->callMethod("CheckAuthorization")
-                .onInterface(interface)
-                .withTimeout(nowUSec)
-                .withArguments(subjectOf(caller), action, Details(), std::uint32_t{0},
-                               std::string())
-                .storeResultsTo(reply);
-            return verdictOf(reply);
-        } catch (const sdbus::Error &error) {
-            return verdictWithout(error);
-        }
     }
 
 private:

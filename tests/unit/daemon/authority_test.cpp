@@ -3,6 +3,7 @@
 #include "bus/bouncer.h"
 #include "control_case.h"
 
+#include <chrono>
 #include <gmock/gmock.h>
 #include <regex>
 #include <sstream>
@@ -11,6 +12,7 @@ namespace fusewb {
 namespace {
 
 using namespace test;
+using testing::HasSubstr;
 
 constexpr uid_t stranger = 65534;
 
@@ -113,7 +115,6 @@ TEST_F(StrangerTest, EveryMethodIsRefused) {
 TEST_F(StrangerTest, PolkitsYesIsEnough) {
     const FakePolkit polkit(bus.address(),
                             {{"org.fusewb1.manage-policy", 'y'}, {"org.fusewb1.inspect", 'y'}});
-    EXPECT_EQ(setDeadline(*other, second).error, "");
     EXPECT_EQ(setPolicy(*other, 2 * second).error, "");
     EXPECT_EQ(inKernel(3, Setting::ReadDeadline), 2 * second);
     EXPECT_EQ(other->call(managerPath, manager, "ListRules").error, "");
@@ -124,14 +125,37 @@ TEST_F(StrangerTest, PolkitsNoIsFinal) {
     const FakePolkit polkit(bus.address(), {{"org.fusewb1.manage-own-connection", 'y'}});
     EXPECT_EQ(other->call(managerPath, manager, "ListRules").error, denied);
     EXPECT_EQ(setPolicy(*other, second, true).error, denied);
-    EXPECT_EQ(setDeadline(*other, second).error, denied);
+}
+
+TEST_F(StrangerTest, WhoMayNotWriteAPropertyIsToldWhatToCall) {
+    const FakePolkit polkit(bus.address(), {{"org.fusewb1.manage-policy", 'y'}});
+    const Reply reply = setDeadline(*other, second);
+    EXPECT_EQ(reply.error, denied);
+    EXPECT_THAT(reply.message, HasSubstr("SetPolicy()"));
+    const Reply defaults =
+        other->callWith(managerPath, properties, "Set", [](sd_bus_message *message) {
+            sd_bus_message_append(message, "ssv", manager, "OthersPolicy", "a{sv}", 0);
+        });
+    EXPECT_EQ(defaults.error, denied);
+    EXPECT_THAT(defaults.message, HasSubstr("SetDefaultPolicy()"));
+    EXPECT_EQ(kernel.changes, 0);
+}
+
+// Whoever writes properties without the right to may not keep the daemon from others by it.
+TEST_F(StrangerTest, PolkitThatDoesNotAnswerKeepsNobodyWaiting) {
+    const FakePolkit polkit(bus.address(), {{"org.fusewb1.manage-policy", 's'}});
+    const auto begin = std::chrono::steady_clock::now();
+    for (int write = 0; write < 5; ++write)
+        EXPECT_EQ(setDeadline(*other, second).error, denied);
+    other->post(pathOf(3), connection, "Abort");
+    EXPECT_EQ(get(3, "State"), "\"ready\"");
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(8));
 }
 
 TEST_F(StrangerTest, PasswordIsAskedForWhereTheCallerAllowsIt) {
     const FakePolkit polkit(bus.address(), {{"org.fusewb1.manage-policy", 'c'}});
     constexpr const char *required = "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired";
     EXPECT_EQ(setPolicy(*other, second).error, required);
-    EXPECT_EQ(setDeadline(*other, second).error, required);
     EXPECT_EQ(kernel.changes, 0);
     EXPECT_EQ(setPolicy(*other, second, true).error, "");
     EXPECT_EQ(kernel.changes, 1);

@@ -294,6 +294,8 @@ int onCheck(sd_bus_message *message, void *data, sd_bus_error *) {
     const auto answer = answers.find(action);
     const bool byName = std::string(kind) == "system-bus-name";
     const char how = byName && answer != answers.end() ? answer->second : 'n';
+    if (how == 's')
+        return 1;
     const bool asked = how == 'c' && (flags & 1) != 0;
     return sd_bus_reply_method_return(message, "(bba{ss})", how == 'y' || asked,
                                       how == 'c' && !asked, 0);
@@ -437,6 +439,12 @@ Reply Client::callWith(const std::string &path, const std::string &interface,
     require(sd_bus_message_set_allow_interactive_authorization(message.get(), interactive),
             "allow questions");
     return send(std::move(message));
+}
+
+void Client::post(const std::string &path, const std::string &interface,
+                  const std::string &method) {
+    require(sd_bus_send(bus_.get(), request(path, interface, method).get(), nullptr), "send");
+    require(sd_bus_flush(bus_.get()), "flush");
 }
 
 Reply Client::set(const std::string &path, const std::string &interface,

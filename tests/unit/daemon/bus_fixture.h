@@ -96,8 +96,8 @@ private:
 /// polkit on the bus of a test, in a process of its own.
 class FakePolkit {
 public:
-    /// Answers by the action: 'y'es, 'n'o, or 'c'hallenge, which is yes where it may ask. What it
-    /// is not told of it refuses.
+    /// Answers by the action: 'y'es, 'n'o, or 'c'hallenge, which is yes where it may ask; 's'ilent,
+    /// not at all. What it is not told of it refuses.
     FakePolkit(const std::string &address, std::map<std::string, char> answers);
     ~FakePolkit();
     FakePolkit(const FakePolkit &) = delete;
@@ -130,6 +130,8 @@ public:
     /// A call whose arguments the test appends; interactive: a person may be asked.
     Reply callWith(const std::string &path, const std::string &interface, const std::string &method,
                    const std::function<void(sd_bus_message *)> &append, bool interactive = false);
+    /// A call whose answer nobody waits for.
+    void post(const std::string &path, const std::string &interface, const std::string &method);
     /// Properties.Set with a value of one basic type.
     Reply set(const std::string &path, const std::string &interface, const std::string &property,
               char type, const void *value);
