@@ -31,8 +31,9 @@ public:
         /// Where the paths of executables are looked up: as process 1 sees them.
         std::string root = "/proc/1/root";
         std::vector<std::string> ruleDirectories = policy::ruleDirectories;
-        /// What was set by hand is kept here over a restart; empty: it is not.
-        std::string stateDirectory = "/run/fusewb/set";
+        /// What was set by hand and the rules in force are kept here over a restart; empty: they
+        /// are not.
+        std::string stateDirectory = "/run/fusewb";
         /// Where fusewb-mounter is asked.
         std::string mounterSocket = mounter::socketPath;
         /// How many file systems a user other than root may have at the same time.

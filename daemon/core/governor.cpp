@@ -59,14 +59,28 @@ Failure gone(model::ConnectionId id) {
 Governor::Governor(kernel::Link &link, model::Registry &registry, const policy::Accounts &accounts,
                    std::vector<std::string> directories, Store store)
     : link_(link), registry_(registry), accounts_(accounts), directories_(std::move(directories)),
-      store_(std::move(store)) {}
+      store_(std::move(store)), defaultsByHand_(store_.loadDefaults()) {}
 
 void Governor::load() {
     policy::RuleSet set = policy::readRules(directories_, accounts_);
     for (const policy::RuleError &error : set.errors)
         log::error(error.text());
-    rules_ = std::move(set.rules);
+    if (!set.errors.empty()) {
+        if (auto kept = store_.loadRules(accounts_)) {
+            log::error("the rules that were in force stay in force");
+            rules_ = std::move(*kept);
+            return;
+        }
+    }
+    take(std::move(set.rules));
     log::debug("rules in force: ", rules_.size());
+}
+
+// Rules that cannot be kept are in force for as long as the daemon runs.
+void Governor::take(std::vector<policy::Rule> rules) {
+    rules_ = std::move(rules);
+    if (const Outcome kept = store_.saveRules(rules_); !kept)
+        log::warning(kept.failure().what);
 }
 
 Outcome Governor::reload() {
@@ -80,7 +94,7 @@ Outcome Governor::reload() {
         log::error("the rules that were in force stay in force");
         return Failure{all, EINVAL};
     }
-    rules_ = std::move(set.rules);
+    take(std::move(set.rules));
     log::info("rules in force: ", rules_.size());
     applyAll();
     return done();
@@ -114,10 +128,21 @@ void Governor::defaultsChanged(const model::Defaults &changes) {
     applyAll();
 }
 
+model::Defaults Governor::defaultsByHandWith(const model::Defaults &changes) const {
+    model::Defaults byHand = defaultsByHand_;
+    byHand.privileged.add(differences(changes.privileged, defaults_.privileged));
+    byHand.others.add(differences(changes.others, defaults_.others));
+    return byHand;
+}
+
 // Whoever told the kernel: it is as good as set here.
 void Governor::adoptDefaults(const model::Defaults &changes) {
-    defaultsByHand_.privileged.add(differences(changes.privileged, defaults_.privileged));
-    defaultsByHand_.others.add(differences(changes.others, defaults_.others));
+    const model::Defaults byHand = defaultsByHandWith(changes);
+    if (byHand != defaultsByHand_) {
+        defaultsByHand_ = byHand;
+        if (const Outcome kept = store_.saveDefaults(byHand); !kept)
+            log::warning(kept.failure().what);
+    }
     defaults_.privileged.add(changes.privileged);
     defaults_.others.add(changes.others);
 }
@@ -229,9 +254,17 @@ void Governor::release(model::ConnectionId id, std::uint64_t key) {
                      applied.failure().what);
 }
 
+// As change() does for a connection.
 Outcome Governor::setDefaults(const model::Defaults &changes) {
-    if (Outcome set = link_.setDefaults(changes); !set)
+    const model::Defaults byHand = defaultsByHandWith(changes);
+    if (Outcome kept = store_.saveDefaults(byHand); !kept)
+        return kept;
+    if (Outcome set = link_.setDefaults(changes); !set) {
+        if (const Outcome kept = store_.saveDefaults(defaultsByHand_); !kept)
+            log::warning(kept.failure().what);
         return set;
+    }
+    defaultsByHand_ = byHand;
     defaultsChanged(changes);
     return done();
 }

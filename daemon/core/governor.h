@@ -21,7 +21,9 @@ public:
     Governor(kernel::Link &link, model::Registry &registry, const policy::Accounts &accounts,
              std::vector<std::string> directories, Store store);
 
-    /// Reads the rules for the first time: files with an error are left out, and logged.
+    /// Reads the rules for the first time. An error in any file is logged, and the rules that were
+    /// in force before the daemon was started again stay in force; if there were none, that file is
+    /// left out.
     void load();
 
     /// Reads the rules anew and applies them to all connections. With an error in any file nothing
@@ -52,6 +54,7 @@ public:
                  std::string reason);
     void release(model::ConnectionId id, std::uint64_t key);
 
+    /// Sets them by hand; a refusal of the kernel changes nothing.
     Outcome setDefaults(const model::Defaults &changes);
 
     struct Explanation {
@@ -75,6 +78,8 @@ private:
     Governed &governed(const model::KernelFacts &facts);
     Explanation work(const model::Connection &connection, const Governed &state) const;
     Outcome change(const model::KernelFacts &facts, const policy::Values &byHand);
+    void take(std::vector<policy::Rule> rules);
+    model::Defaults defaultsByHandWith(const model::Defaults &changes) const;
     void adoptDefaults(const model::Defaults &changes);
     void restoreDefaults();
     Outcome apply(model::ConnectionId id);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The files are rules without [Match], so that a person can read them.
+// All files are rules, those in set/ without [Match], so that a person can read them.
 #include "core/store.h"
 
 #include "base/log.h"
@@ -45,38 +45,8 @@ bool writeAll(int fd, const std::string &text) {
     return true;
 }
 
-} // namespace
-
-std::string Store::pathOf(const model::KernelFacts &facts) const {
-    return directory_ + "/" + nameOf(facts);
-}
-
-policy::Values Store::load(const model::KernelFacts &facts) const {
-    if (directory_.empty() || ::access(pathOf(facts).c_str(), F_OK) < 0)
-        return {};
-    const policy::RuleSet set = policy::readRuleFile(pathOf(facts), NoAccounts());
-    for (const policy::RuleError &error : set.errors)
-        log::warning("what was set by hand is forgotten: ", error.text());
-    return set.errors.empty() ? set.rules.front().values : policy::Values();
-}
-
-Outcome Store::save(const model::KernelFacts &facts, const policy::Values &values) const {
-    if (directory_.empty())
-        return fusewb::done();
-    const std::string path = pathOf(facts);
-    if (values.empty()) {
-        if (unlink(path.c_str()) < 0 && errno != ENOENT)
-            return failure(path);
-        return fusewb::done();
-    }
-    std::string text = "# Set by hand; kept while the connection lives.\n[Policy]\n";
-    for (const policy::Description &description : policy::settings())
-        if (const auto value = values.get(description.setting))
-            text += std::string(description.key) + "=" + policy::formatValue(description, *value) +
-                    "\n";
-
-    std::error_code error;
-    std::filesystem::create_directories(directory_, error);
+// The file is there as a whole or as it was before.
+Outcome replaceFile(const std::string &path, const std::string &text) {
     const std::string fresh = path + ".new";
     const int fd = open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd < 0)
@@ -87,14 +57,96 @@ Outcome Store::save(const model::KernelFacts &facts, const policy::Values &value
     return fusewb::done();
 }
 
+// What is kept of the default policies, beside what is of connections.
+constexpr const char *privilegedName = "default-privileged.conf";
+constexpr const char *othersName = "default-others.conf";
+
+constexpr const char *rulesName = "/in-force";
+
+} // namespace
+
+policy::Values Store::loadValues(const std::string &name) const {
+    if (directory_.empty() || ::access(pathOf(name).c_str(), F_OK) < 0)
+        return {};
+    const policy::RuleSet set = policy::readRuleFile(pathOf(name), NoAccounts());
+    for (const policy::RuleError &error : set.errors)
+        log::warning("what was set by hand is forgotten: ", error.text());
+    return set.errors.empty() ? set.rules.front().values : policy::Values();
+}
+
+Outcome Store::saveValues(const std::string &name, const policy::Values &values) const {
+    if (directory_.empty())
+        return fusewb::done();
+    const std::string path = pathOf(name);
+    if (values.empty()) {
+        if (unlink(path.c_str()) < 0 && errno != ENOENT)
+            return failure(path);
+        return fusewb::done();
+    }
+    std::error_code error;
+    std::filesystem::create_directories(directory_ + "/set", error);
+    policy::Rule rule;
+    rule.values = values;
+    return replaceFile(path, "# Set by hand.\n" + policy::formatRule(rule));
+}
+
+policy::Values Store::load(const model::KernelFacts &facts) const {
+    return loadValues(nameOf(facts));
+}
+
+Outcome Store::save(const model::KernelFacts &facts, const policy::Values &values) const {
+    return saveValues(nameOf(facts), values);
+}
+
+model::Defaults Store::loadDefaults() const {
+    return {loadValues(privilegedName), loadValues(othersName)};
+}
+
+Outcome Store::saveDefaults(const model::Defaults &defaults) const {
+    if (Outcome saved = saveValues(privilegedName, defaults.privileged); !saved)
+        return saved;
+    return saveValues(othersName, defaults.others);
+}
+
+std::optional<std::vector<policy::Rule>> Store::loadRules(const policy::Accounts &accounts) const {
+    const std::string kept = directory_ + rulesName;
+    if (directory_.empty() || ::access(kept.c_str(), F_OK) < 0)
+        return std::nullopt;
+    policy::RuleSet set = policy::readRules({kept}, accounts);
+    if (!set.errors.empty())
+        return std::nullopt;
+    return std::move(set.rules);
+}
+
+Outcome Store::saveRules(const std::vector<policy::Rule> &rules) const {
+    if (directory_.empty())
+        return fusewb::done();
+    const std::string kept = directory_ + rulesName;
+    const std::string fresh = kept + ".new";
+    std::error_code error;
+    std::filesystem::remove_all(fresh, error);
+    if (!std::filesystem::create_directories(fresh, error))
+        return Failure{"cannot make " + fresh + ": " + error.message(), error.value()};
+    for (const policy::Rule &rule : rules)
+        if (Outcome written = replaceFile(fresh + "/" + rule.name, policy::formatRule(rule));
+            !written)
+            return written;
+    // Those that were kept before are there until these are.
+    if (renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, kept.c_str(), RENAME_EXCHANGE) < 0 &&
+        (errno != ENOENT || rename(fresh.c_str(), kept.c_str()) < 0))
+        return failure(kept);
+    std::filesystem::remove_all(fresh, error);
+    return fusewb::done();
+}
+
 void Store::prune(const std::vector<model::KernelFacts> &alive) const {
     if (directory_.empty())
         return;
-    std::set<std::string> names;
+    std::set<std::string> names{privilegedName, othersName};
     for (const model::KernelFacts &facts : alive)
         names.insert(nameOf(facts));
     std::error_code error;
-    for (std::filesystem::directory_iterator entries(directory_, error);
+    for (std::filesystem::directory_iterator entries(directory_ + "/set", error);
          !error && entries != std::filesystem::directory_iterator(); entries.increment(error))
         if (!names.contains(entries->path().filename())) {
             std::error_code ignored;

@@ -204,4 +204,17 @@ std::variant<Rule, std::vector<RuleError>> parseRule(const std::string &name,
     return Parser(name, path, text, accounts).run();
 }
 
+std::string formatRule(const Rule &rule) {
+    std::string text;
+    for (std::size_t i = 0; i < criterionCount; ++i)
+        for (const Pattern &pattern : rule.match[i])
+            text += (text.empty() ? "[Match]\n" : "") +
+                    std::string(name(static_cast<Criterion>(i))) + "=" + pattern.text + "\n";
+    text += "[Policy]\n";
+    for (const Description &description : settings())
+        if (const auto value = rule.values.get(description.setting))
+            text += std::string(description.key) + "=" + formatValue(description, *value) + "\n";
+    return text;
+}
+
 } // namespace fusewb::policy

@@ -36,4 +36,7 @@ std::variant<Rule, std::vector<RuleError>> parseRule(const std::string &name,
                                                      const std::string &path, std::string_view text,
                                                      const Accounts &accounts);
 
+/// The text of a file that states the rule.
+std::string formatRule(const Rule &rule);
+
 } // namespace fusewb::policy

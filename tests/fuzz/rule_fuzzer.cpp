@@ -45,6 +45,9 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char *data, std::size_t siz
         const auto again = parseValue(description, formatValue(description, *value));
         require(again && *again == *value);
     }
+    const auto again = parseRule("x.conf", "/x.conf", formatRule(rule), OneAccount());
+    require(std::holds_alternative<Rule>(again) &&
+            formatRule(std::get<Rule>(again)) == formatRule(rule));
     Subject subject;
     subject.executable = "/usr/bin/sshfs";
     subject.user = 0;

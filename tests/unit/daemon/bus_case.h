@@ -68,7 +68,7 @@ protected:
                     .mountinfo = "/proc/self/mountinfo",
                     .root = "",
                     .ruleDirectories = {directory / "rules"},
-                    .stateDirectory = directory / "set",
+                    .stateDirectory = directory,
                     .mounterSocket = directory / "mounter"};
     }
 

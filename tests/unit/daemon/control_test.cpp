@@ -64,6 +64,42 @@ TEST_F(ControlTest, FileWithAnErrorIsLeftOutAtTheStart) {
     EXPECT_EQ(get(3, "Rule"), "\"50-sshfs.conf\"");
 }
 
+TEST_F(ControlTest, RulesInForceOutlastARestartWithAnErrorInAFile) {
+    writeRule("50-sshfs.conf", directRule);
+    writeRule("60-all.conf", "[Policy]\nSyncWaits=yes\n");
+    startWith({governed(3)});
+    daemon.reset();
+    writeRule("40-new.conf", "[Policy]\nWriteback=copy\n");
+    writeRule("50-sshfs.conf", "[Match]\nSubtype=sshfs\n[Policy]\nWriteback=perhaps\n");
+    std::filesystem::remove(directory / "rules/60-all.conf");
+    kernel.changes = 0;
+    start();
+    EXPECT_EQ(get(3, "Rule"), "\"50-sshfs.conf\"");
+    EXPECT_EQ(inKernel(3, Setting::WritebackDeadline), 30 * second);
+    EXPECT_EQ(kernel.changes, 0);
+    // They decide about what comes, too, until there is no error any more.
+    KernelFacts other = governed(4);
+    other.subtype = "ntfs";
+    kernel.add(other);
+    ASSERT_TRUE(client->heard("ConnectionAdded /org/fusewb " + pathOf(4)));
+    EXPECT_EQ(get(4, "Rule"), "\"60-all.conf\"");
+    writeRule("50-sshfs.conf", directRule);
+    EXPECT_EQ(callManager("Reload").error, "");
+    EXPECT_EQ(get(3, "Rule"), "\"40-new.conf\"");
+}
+
+TEST_F(ControlTest, RulesOfTheLastReloadAreThoseThatOutlastARestart) {
+    writeRule("50-sshfs.conf", directRule);
+    startWith({governed(3)});
+    std::filesystem::remove(directory / "rules/50-sshfs.conf");
+    ASSERT_EQ(callManager("Reload").error, "");
+    daemon.reset();
+    writeRule("60-bad.conf", "nonsense\n");
+    start();
+    EXPECT_EQ(get(3, "Rule"), "\"\"");
+    EXPECT_EQ(callManager("ListRules").body, "[]");
+}
+
 TEST_F(ControlTest, ReloadAppliesToConnectionsThatAreThere) {
     startWith({governed(3)});
     EXPECT_EQ(get(3, "WritebackPolicy"), "\"copy\"");

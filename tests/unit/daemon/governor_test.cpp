@@ -25,6 +25,7 @@ class GovernorTest : public testing::Test {
 protected:
     GovernorTest() {
         std::filesystem::create_directory(directory / "rules");
+        startAnew();
         kernel.defaults.others.set(Setting::ReadDeadline, 0);
         kernel.defaults.privileged.set(Setting::ReadDeadline, 60'000'000);
     }
@@ -32,7 +33,7 @@ protected:
 
     void writeRule(const std::string &text) {
         std::ofstream(directory / "rules/50.conf") << text;
-        governor.load();
+        governor->load();
     }
 
     void add(bool privileged = false) {
@@ -42,12 +43,18 @@ protected:
         facts.policy.set(Setting::ReadDeadline, 0);
         kernel.connections[3] = facts;
         registry.synchronise({"1", 7, 31}, {facts});
-        governor.synchronised(kernel.defaults, {facts});
+        governor->synchronised(kernel.defaults, {facts});
+    }
+
+    // What it knew is gone, but for what it kept.
+    void startAnew() {
+        governor.emplace(link, registry, accounts, std::vector<std::string>{directory / "rules"},
+                         core::Store(directory));
     }
 
     void loadAnew() {
         registry.moduleGone();
-        governor.moduleGone();
+        governor->moduleGone();
         kernel.defaults.others.set(Setting::ReadDeadline, 0);
         add();
     }
@@ -70,7 +77,7 @@ protected:
 
     void changePlace() {
         registry.mountsChanged();
-        governor.surroundingsChanged();
+        governor->surroundingsChanged();
     }
 
     std::uint64_t deadline() {
@@ -88,8 +95,7 @@ protected:
     Place place;
     model::Registry registry{place};
     core::SystemAccounts accounts;
-    core::Governor governor{
-        link, registry, accounts, {directory / "rules"}, core::Store(directory / "set")};
+    std::optional<core::Governor> governor;
 };
 
 TEST_F(GovernorTest, DefaultIsThatOfTheOpenersKind) {
@@ -116,7 +122,7 @@ TEST_F(GovernorTest, UnmountedConnectionThatIsInUseStaysWhatItWas) {
     place.mountPoints.clear();
     changePlace();
     EXPECT_EQ(deadline(), 7U);
-    EXPECT_TRUE(governor.reload());
+    EXPECT_TRUE(governor->reload());
     EXPECT_EQ(deadline(), 7U);
 }
 
@@ -126,7 +132,7 @@ TEST_F(GovernorTest, ExecutableInDoubtMatchesNoRule) {
     place.server.executableDoubt = "that file was replaced or removed since";
     add();
     EXPECT_EQ(deadline(), 0U);
-    const auto explanation = governor.explain(3);
+    const auto explanation = governor->explain(3);
     ASSERT_TRUE(explanation);
     EXPECT_NE(explanation->decision.verdicts.at(0).reason.find("replaced"), std::string::npos);
 }
@@ -137,14 +143,14 @@ TEST_F(GovernorTest, NewestHoldWinsUntilItIsReleased) {
     seven.set(Setting::ReadDeadline, 7'000'000);
     policy::Values nine;
     nine.set(Setting::ReadDeadline, 9'000'000);
-    EXPECT_TRUE(governor.hold(3, 1, seven, "a"));
-    EXPECT_TRUE(governor.hold(3, 2, nine, "b"));
+    EXPECT_TRUE(governor->hold(3, 1, seven, "a"));
+    EXPECT_TRUE(governor->hold(3, 2, nine, "b"));
     EXPECT_EQ(deadline(), 9U);
-    governor.release(3, 1);
+    governor->release(3, 1);
     EXPECT_EQ(deadline(), 9U);
-    governor.release(3, 2);
+    governor->release(3, 2);
     EXPECT_EQ(deadline(), 0U);
-    EXPECT_EQ(governor.hold(4, 3, nine, "c").failure().error, ENOENT);
+    EXPECT_EQ(governor->hold(4, 3, nine, "c").failure().error, ENOENT);
 }
 
 TEST_F(GovernorTest, HoldThatTheKernelRefusesIsNone) {
@@ -152,9 +158,9 @@ TEST_F(GovernorTest, HoldThatTheKernelRefusesIsNone) {
     policy::Values seven;
     seven.set(Setting::ReadDeadline, 7'000'000);
     kernel.refuse = EINVAL;
-    EXPECT_FALSE(governor.hold(3, 1, seven, "a"));
+    EXPECT_FALSE(governor->hold(3, 1, seven, "a"));
     kernel.refuse = 0;
-    EXPECT_TRUE(governor.reload());
+    EXPECT_TRUE(governor->reload());
     EXPECT_EQ(deadline(), 0U);
 }
 
@@ -165,9 +171,9 @@ TEST_F(GovernorTest, WhatTheKernelRefusesIsNotShownAsInForce) {
     kernel.connections.at(3).subtype = "xfs";
     kernel.refuse = EINVAL;
     registry.apply(kernel.connections.at(3));
-    governor.seen(3);
+    governor->seen(3);
     EXPECT_EQ(deadline(), 7U);
-    const auto explanation = governor.explain(3);
+    const auto explanation = governor->explain(3);
     ASSERT_TRUE(explanation);
     EXPECT_EQ(explanation->effective.values.get(Setting::ReadDeadline), 7'000'000U);
     EXPECT_EQ(explanation->effective.source(Setting::ReadDeadline),
@@ -180,7 +186,7 @@ TEST_F(GovernorTest, RuleThatTheKernelRefusesFromTheBeginningIsNotInForce) {
     writeRule("[Policy]\nReadDeadlineSec=7\n");
     kernel.refuse = EINVAL;
     add();
-    const auto explanation = governor.explain(3);
+    const auto explanation = governor->explain(3);
     ASSERT_TRUE(explanation);
     EXPECT_TRUE(explanation->decision.verdicts.at(0).matches);
     EXPECT_EQ(explanation->effective.values.get(Setting::ReadDeadline), 0U);
@@ -191,47 +197,47 @@ TEST_F(GovernorTest, RuleThatTheKernelRefusesFromTheBeginningIsNotInForce) {
 TEST_F(GovernorTest, WhatCannotBeKeptIsNotSet) {
     add();
     breakStore();
-    EXPECT_FALSE(governor.set(3, of(7)));
+    EXPECT_FALSE(governor->set(3, of(7)));
     EXPECT_EQ(kernel.changes, 0);
-    EXPECT_TRUE(governor.reload());
+    EXPECT_TRUE(governor->reload());
     EXPECT_EQ(deadline(), 0U);
 }
 
 TEST_F(GovernorTest, WhatCannotBeForgottenIsNotReset) {
     add();
-    ASSERT_TRUE(governor.set(3, of(7)));
+    ASSERT_TRUE(governor->set(3, of(7)));
     breakStore();
-    EXPECT_FALSE(governor.reset(3, {}));
+    EXPECT_FALSE(governor->reset(3, {}));
     EXPECT_EQ(deadline(), 7U);
-    EXPECT_TRUE(governor.reload());
+    EXPECT_TRUE(governor->reload());
     EXPECT_EQ(deadline(), 7U);
 }
 
 TEST_F(GovernorTest, ResetThatTheKernelRefusesIsNone) {
     add();
-    ASSERT_TRUE(governor.set(3, of(7)));
+    ASSERT_TRUE(governor->set(3, of(7)));
     kernel.refuse = EINVAL;
-    EXPECT_FALSE(governor.reset(3, {}));
+    EXPECT_FALSE(governor->reset(3, {}));
     kernel.refuse = 0;
-    EXPECT_TRUE(governor.reload());
+    EXPECT_TRUE(governor->reload());
     EXPECT_EQ(deadline(), 7U);
     EXPECT_FALSE(std::filesystem::is_empty(directory / "set"));
 }
 
 TEST_F(GovernorTest, DefaultsSetByHandAreSetAgainWhenTheModuleIsLoadedAgain) {
     add();
-    ASSERT_TRUE(governor.setDefaults({{}, of(9)}));
+    ASSERT_TRUE(governor->setDefaults({{}, of(9)}));
     EXPECT_EQ(deadline(), 9U);
     loadAnew();
     EXPECT_EQ(defaultForOthers(), 9U);
-    EXPECT_EQ(governor.defaults(), kernel.defaults);
+    EXPECT_EQ(governor->defaults(), kernel.defaults);
     EXPECT_EQ(deadline(), 9U);
 }
 
 TEST_F(GovernorTest, DefaultsThatSomebodyElseSetCountAsSetByHand) {
     add();
-    ASSERT_TRUE(governor.setDefaults({{}, of(9)}));
-    governor.defaultsChanged({{}, of(8)});
+    ASSERT_TRUE(governor->setDefaults({{}, of(9)}));
+    governor->defaultsChanged({{}, of(8)});
     kernel.defaults.others = of(5); // while news were lost
     add();
     EXPECT_EQ(defaultForOthers(), 5U);
@@ -239,12 +245,42 @@ TEST_F(GovernorTest, DefaultsThatSomebodyElseSetCountAsSetByHand) {
     EXPECT_EQ(defaultForOthers(), 5U);
 }
 
+TEST_F(GovernorTest, DefaultsSetByHandOutlastTheDaemon) {
+    add();
+    ASSERT_TRUE(governor->setDefaults({of(8), {}}));
+    governor->defaultsChanged({{}, of(9)});
+    startAnew();
+    kernel.defaults.privileged = of(60);
+    loadAnew();
+    EXPECT_EQ(kernel.defaults.privileged, of(8));
+    EXPECT_EQ(defaultForOthers(), 9U);
+}
+
+TEST_F(GovernorTest, DefaultsThatCannotBeKeptAreNotSet) {
+    add();
+    breakStore();
+    EXPECT_FALSE(governor->setDefaults({{}, of(9)}));
+    EXPECT_EQ(defaultForOthers(), 0U);
+    loadAnew();
+    EXPECT_EQ(defaultForOthers(), 0U);
+}
+
+TEST_F(GovernorTest, DefaultsThatTheKernelRefusesAreNotKept) {
+    add();
+    kernel.refuse = EINVAL;
+    EXPECT_FALSE(governor->setDefaults({{}, of(9)}));
+    kernel.refuse = 0;
+    startAnew();
+    loadAnew();
+    EXPECT_EQ(defaultForOthers(), 0U);
+}
+
 TEST_F(GovernorTest, ValueThatTheModuleDoesNotKnowIsRefused) {
     add();
     policy::Values values;
     values.set(Setting::Retry, 7'000'000);
-    EXPECT_EQ(governor.set(3, values).failure().error, EOPNOTSUPP);
-    EXPECT_EQ(governor.hold(3, 1, values, "a").failure().error, EOPNOTSUPP);
+    EXPECT_EQ(governor->set(3, values).failure().error, EOPNOTSUPP);
+    EXPECT_EQ(governor->hold(3, 1, values, "a").failure().error, EOPNOTSUPP);
     EXPECT_EQ(kernel.changes, 0);
 }
 
@@ -253,7 +289,7 @@ TEST_F(GovernorTest, AbortedConnectionIsLeftAlone) {
     kernel.connections.at(3).state = model::State::Aborted;
     registry.apply(kernel.connections.at(3));
     writeRule("[Policy]\nReadDeadlineSec=7\n");
-    EXPECT_TRUE(governor.reload());
+    EXPECT_TRUE(governor->reload());
     EXPECT_EQ(deadline(), 0U);
 }
 
