@@ -66,28 +66,34 @@ private:
 
 enum class Key { None, Quit, Sort, Up, Down, Abort, Yes, Other };
 
+// One at a time, however many were typed; the arrows are three bytes each.
 Key readKey() {
-    char typed[8];
-    const ssize_t got = read(STDIN_FILENO, typed, sizeof typed);
+    char typed = 0;
+    const ssize_t got = read(STDIN_FILENO, &typed, 1);
     if (got <= 0)
         return got == 0 ? Key::Quit : Key::None;
-    const std::string_view text(typed, static_cast<std::size_t>(got));
-    if (text == "\033[A" || text == "k")
-        return Key::Up;
-    if (text == "\033[B" || text == "j")
-        return Key::Down;
-    switch (text.front()) {
+    switch (typed) {
     case 'q':
         return Key::Quit;
     case 's':
         return Key::Sort;
+    case 'k':
+        return Key::Up;
+    case 'j':
+        return Key::Down;
     case 'a':
         return Key::Abort;
     case 'y':
         return Key::Yes;
     default:
-        return Key::Other;
+        break;
     }
+    pollfd more{STDIN_FILENO, POLLIN, 0};
+    char arrow[2];
+    if (typed != '\033' || poll(&more, 1, 0) <= 0 ||
+        read(STDIN_FILENO, arrow, sizeof arrow) != sizeof arrow || arrow[0] != '[')
+        return Key::Other;
+    return arrow[1] == 'A' ? Key::Up : arrow[1] == 'B' ? Key::Down : Key::Other;
 }
 
 // What there is to show, and how it came about.

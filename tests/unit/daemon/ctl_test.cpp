@@ -2,13 +2,19 @@
 // fusewbctl as it is run, on the daemon of the test.
 #include "bus_case.h"
 
+#include <chrono>
+#include <csignal>
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <poll.h>
+#include <pty.h>
+#include <regex>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 namespace fusewb {
 namespace {
@@ -38,24 +44,29 @@ protected:
         return facts;
     }
 
-    // Runs it beside the loop, which answers it.
-    Ran run(std::vector<std::string> words) {
+    // Runs it beside the loop, which answers it; as another user, if there is one.
+    Ran run(std::vector<std::string> words, uid_t user = geteuid()) {
         words.insert(words.begin(), FUSEWBCTL);
         int out[2];
         int error[2];
         EXPECT_EQ(pipe2(out, O_CLOEXEC), 0);
         EXPECT_EQ(pipe2(error, O_CLOEXEC), 0);
+        // The other user may not be able to look where it lies.
+        const int program = open(FUSEWBCTL, O_PATH | O_CLOEXEC);
         const pid_t child = fork();
         if (child == 0) {
             dup2(out[1], STDOUT_FILENO);
             dup2(error[1], STDERR_FILENO);
+            if (user != geteuid() && setuid(user) < 0)
+                _exit(125);
             std::vector<char *> argv;
             for (std::string &word : words)
                 argv.push_back(word.data());
             argv.push_back(nullptr);
-            execv(argv[0], argv.data());
+            fexecve(program, argv.data(), environ);
             _exit(126);
         }
+        close(program);
         close(out[1]);
         close(error[1]);
         Ran ran{-1, {}, {}};
@@ -74,7 +85,6 @@ protected:
         return ran;
     }
 
-private:
     // False when the other end is closed.
     static bool take(int fd, std::string &text) {
         char buffer[4096];
@@ -241,6 +251,158 @@ TEST_F(CtlTest, TopPrintsWhereThereIsNoTerminal) {
     EXPECT_THAT(ran.out, AllOf(HasSubstr("MOUNTED AT"), HasSubstr("/proc")));
     EXPECT_THAT(run({"top", "--rounds", "1", "--interval", "0.1", "--json"}).out,
                 HasSubstr("\"mount_point\":\"/proc\""));
+}
+
+// A terminal of 80 columns and 24 lines, and the command on it.
+class OnTerminal {
+public:
+    OnTerminal(sd_event *loop, const std::vector<std::string> &words) : loop_(loop) {
+        winsize size{24, 80, 0, 0};
+        child_ = forkpty(&terminal_, nullptr, nullptr, &size);
+        if (child_ == 0) {
+            std::vector<std::string> all = words;
+            std::vector<char *> argv;
+            for (std::string &word : all)
+                argv.push_back(word.data());
+            argv.push_back(nullptr);
+            setenv("TERM", "vt100", 1);
+            execv(argv[0], argv.data());
+            _exit(126);
+        }
+    }
+    ~OnTerminal() {
+        close(terminal_);
+        if (child_ > 0) {
+            kill(child_, SIGKILL);
+            waitpid(child_, nullptr, 0);
+        }
+    }
+    OnTerminal(const OnTerminal &) = delete;
+    OnTerminal &operator=(const OnTerminal &) = delete;
+
+    void type(const std::string &keys) {
+        EXPECT_EQ(write(terminal_, keys.data(), keys.size()), static_cast<ssize_t>(keys.size()));
+    }
+
+    // The last whole frame, once it has that in it; empty if that does not come.
+    std::string frameWith(const std::string &text) {
+        const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+        while (std::chrono::steady_clock::now() < end && take()) {
+            // A frame begins where the cursor goes home, and ends where the rest is cleared.
+            const std::size_t close = said_.rfind("\033[J");
+            const std::size_t open = said_.rfind("\033[H", close);
+            if (close == std::string::npos || open == std::string::npos)
+                continue;
+            const std::string frame = said_.substr(open + 3, close - open - 3);
+            if (frame.find(text) != std::string::npos)
+                return frame;
+        }
+        return "";
+    }
+
+    // The status that it ends with; -1 if it does not end by itself.
+    int end() {
+        while (take())
+            ;
+        int status = 0;
+        for (int turn = 0; turn < 2000; ++turn) {
+            if (waitpid(child_, &status, WNOHANG) == child_) {
+                child_ = -1;
+                return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+            }
+            sd_event_run(loop_, 10'000);
+        }
+        return -1;
+    }
+
+    const std::string &said() const { return said_; }
+
+private:
+    // Has the loop answer and reads what there is. False when nothing will come any more.
+    bool take() {
+        sd_event_run(loop_, 5'000);
+        pollfd wait{terminal_, POLLIN, 0};
+        if (poll(&wait, 1, 0) <= 0)
+            return true;
+        char buffer[4096];
+        const ssize_t got = read(terminal_, buffer, sizeof buffer);
+        if (got > 0)
+            said_.append(buffer, static_cast<std::size_t>(got));
+        return got > 0;
+    }
+
+    sd_event *loop_;
+    int terminal_ = -1;
+    pid_t child_ = -1;
+    std::string said_;
+};
+
+std::vector<std::string> linesOf(const std::string &frame) {
+    const std::string plain = std::regex_replace(frame, std::regex("\033\\[[0-9;]*[A-Za-z]"), "");
+    std::vector<std::string> lines(1);
+    for (const char c : plain)
+        if (c == '\n')
+            lines.emplace_back();
+        else if (c != '\r')
+            lines.back() += c;
+    return lines;
+}
+
+TEST_F(CtlTest, TopFitsATerminalAndTakesItsKeys) {
+    std::vector<KernelFacts> all;
+    for (model::ConnectionId id = 1; id <= 40; ++id)
+        all.push_back(hidden(id));
+    all.push_back(governed(41));
+    startWith(all);
+    OnTerminal top(loop.get(), {FUSEWBCTL, "top", "--interval", "0.1"});
+    const std::string first = top.frameWith("q quit");
+    const std::vector<std::string> lines = linesOf(first);
+    EXPECT_EQ(lines.size(), 24U);
+    for (const std::string &line : lines)
+        EXPECT_LE(line.size(), 80U) << line;
+    EXPECT_THAT(first, HasSubstr("by number"));
+    top.type("s");
+    EXPECT_NE(top.frameWith("by requests"), "") << top.said();
+    for (int key = 0; key < 40; ++key)
+        top.type("j");
+    top.type("a");
+    EXPECT_NE(top.frameWith("abort /proc? y to do so"), "") << top.said();
+    top.type("n");
+    EXPECT_NE(top.frameWith("q quit"), "");
+    EXPECT_EQ(kernel.connections.at(41).state, State::Ready);
+    top.type("a");
+    EXPECT_NE(top.frameWith("abort /proc? y to do so"), "");
+    top.type("y");
+    EXPECT_NE(top.frameWith("aborted"), "");
+    EXPECT_EQ(kernel.connections.at(41).state, State::Aborted);
+    top.type("q");
+    EXPECT_EQ(top.end(), 0);
+    EXPECT_THAT(top.said(), testing::EndsWith("\033[?25h\033[?1049l"))
+        << "the screen is given back";
+}
+
+TEST_F(CtlTest, PersonMayBeAskedForAPassword) {
+    if (geteuid() != 0)
+        GTEST_SKIP() << "becoming another user takes root";
+    startWith({governed(3)});
+    const FakePolkit polkit(bus.address(), {{"org.fusewb1.manage-policy", 'c'}});
+    const uid_t stranger = 65534;
+    EXPECT_EQ(run({"set", "@3", "Writeback=direct"}, stranger).status, 0);
+    EXPECT_EQ(kernel.connections.at(3).policy.get(Setting::Writeback), 1U);
+    EXPECT_EQ(run({"policy", "reload"}, stranger).status, 0);
+    EXPECT_EQ(run({"abort", "@3"}, stranger).status, 0);
+    EXPECT_EQ(kernel.connections.at(3).state, State::Aborted);
+}
+
+TEST_F(CtlTest, WhoMayNotIsTold) {
+    if (geteuid() != 0)
+        GTEST_SKIP() << "becoming another user takes root";
+    startWith({governed(3)});
+    const FakePolkit polkit(bus.address(), {});
+    const Ran ran = run({"set", "@3", "Writeback=direct"}, 65534);
+    EXPECT_EQ(ran.status, 5);
+    EXPECT_EQ(ran.error, "fusewbctl: SetPolicy is not allowed to you\n");
+    EXPECT_EQ(kernel.changes, 0);
 }
 
 TEST_F(CtlTest, DoctorNamesTheCommandThatMends) {
