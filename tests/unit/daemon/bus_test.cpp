@@ -3,6 +3,9 @@
 #include "bus_case.h"
 
 #include <gmock/gmock.h>
+#include <regex>
+#include <set>
+#include <sstream>
 
 namespace fusewb {
 namespace {
@@ -12,6 +15,62 @@ using model::State;
 using testing::Contains;
 using testing::HasSubstr;
 using namespace test;
+
+std::string attribute(const std::string &tag, const std::string &name) {
+    std::smatch found;
+    return std::regex_search(tag, found, std::regex(" " + name + "=\"([^\"]*)\"")) ? found[1].str()
+                                                                                   : std::string();
+}
+
+// The members of the interface in introspection XML, each with its types, its access, and whether
+// it says how it changes. Names of arguments are for people.
+std::set<std::string> membersOf(const std::string &xml, const std::string &interface) {
+    std::set<std::string> members;
+    std::string member;
+    bool inside = false;
+    const std::regex tags("<!--[^]*?-->|<(/?)(\\w+)([^>]*)>");
+    for (std::sregex_iterator tag(xml.begin(), xml.end(), tags), end; tag != end; ++tag) {
+        const std::string kind = (*tag)[2];
+        const std::string rest = (*tag)[3];
+        const bool closes = (*tag)[1].length() != 0 || rest.ends_with('/');
+        if (kind == "interface") {
+            inside = !closes && attribute(rest, "name") == interface;
+            continue;
+        }
+        if (!inside)
+            continue;
+        if (kind == "arg") {
+            const std::string direction = attribute(rest, "direction");
+            member += " " + (direction.empty() ? "out" : direction) + ":" + attribute(rest, "type");
+        } else if (kind == "annotation") {
+            const std::string name = attribute(rest, "name");
+            if (name == "org.freedesktop.DBus.Property.EmitsChangedSignal" &&
+                attribute(rest, "value") != "true")
+                member += " changes:" + attribute(rest, "value");
+        } else if ((*tag)[1].length() == 0) {
+            member = kind + " " + attribute(rest, "name") + " " + attribute(rest, "type") +
+                     attribute(rest, "access");
+        }
+        if (closes && kind != "arg" && kind != "annotation")
+            members.insert(member);
+    }
+    return members;
+}
+
+TEST_F(BusTest, IntrospectionIsTheInterfaceXml) {
+    startWith({own(3)});
+    for (const auto &[path, name] :
+         {std::pair(std::string(managerPath), manager), std::pair(pathOf(3), connection)}) {
+        const Reply live = client->call(path, "org.freedesktop.DBus.Introspectable", "Introspect");
+        ASSERT_EQ(live.error, "");
+        std::ifstream file(std::string(FUSEWB_BUS_XML) + "/" + name + ".xml");
+        std::stringstream text;
+        text << file.rdbuf();
+        const auto written = membersOf(text.str(), name);
+        EXPECT_GT(written.size(), 12U) << name;
+        EXPECT_EQ(membersOf(live.body, name), written);
+    }
+}
 
 TEST_F(BusTest, WithoutTheModuleThereIsAManagerAndNoConnection) {
     start();
