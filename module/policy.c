@@ -139,14 +139,19 @@ void fusewb_policy_negotiated(struct fusewb_conn *conn)
 	mutex_unlock(&conn->policy_lock);
 }
 
-static int limit_dirty(struct backing_dev_info *bdi, const struct fusewb_policy *policy)
+/* Only what was given: somebody may have used the bdi's own files for the rest. */
+static int limit_dirty(struct backing_dev_info *bdi, const struct fusewb_policy *policy,
+		       unsigned long given)
 {
-	int err = bdi_set_max_ratio(bdi, policy->max_dirty_ratio);
+	if (given & BIT(FUSEWB_A_POLICY_MAX_DIRTY_RATIO)) {
+		int err = bdi_set_max_ratio(bdi, policy->max_dirty_ratio);
 
-	if (err)
-		return err;
-	set_mask_bits(&bdi->capabilities, BDI_CAP_STRICTLIMIT,
-		      policy->strict_limit ? BDI_CAP_STRICTLIMIT : 0);
+		if (err)
+			return err;
+	}
+	if (given & BIT(FUSEWB_A_POLICY_STRICT_LIMIT))
+		set_mask_bits(&bdi->capabilities, BDI_CAP_STRICTLIMIT,
+			      policy->strict_limit ? BDI_CAP_STRICTLIMIT : 0);
 	return 0;
 }
 
@@ -155,25 +160,21 @@ int fusewb_policy_limit_dirty(struct fusewb_conn *conn)
 	int err;
 
 	mutex_lock(&conn->policy_lock);
-	err = limit_dirty(conn->bdi, &conn->policy);
+	err = limit_dirty(conn->bdi, &conn->policy, ~0UL);
 	mutex_unlock(&conn->policy_lock);
 	return err;
 }
 
-#define LIMITS (BIT(FUSEWB_A_POLICY_MAX_DIRTY_RATIO) | BIT(FUSEWB_A_POLICY_STRICT_LIMIT))
-
 int fusewb_policy_set(struct fusewb_conn *conn, const struct fusewb_policy_change *change)
 {
 	struct fusewb_policy old, new;
-	int err = 0;
+	int err;
 
 	mutex_lock(&conn->policy_lock);
 	old = conn->policy;
 	new = old;
 	apply(&new, change);
-	/* Only what was asked for: somebody may have used the bdi's own files. */
-	if (change->given & LIMITS)
-		err = limit_dirty(conn->bdi, &new);
+	err = limit_dirty(conn->bdi, &new, change->given);
 	if (!err) {
 		apply(&conn->policy, change);
 		if (conn->negotiated)

@@ -39,14 +39,22 @@ private:
     std::map<unsigned, PolicyValues> all_;
 };
 
-std::string bdi_file(const Connection &connection, const char *name) {
+std::filesystem::path bdi_path(const Connection &connection, const char *name) {
     unsigned major = (connection.dev >> 8) & 0xfff;
     unsigned minor = (connection.dev & 0xff) | ((connection.dev >> 12) & 0xfff00);
+    return "/sys/class/bdi/" + std::to_string(major) + ":" + std::to_string(minor) + "/" + name;
+}
+
+std::string bdi_file(const Connection &connection, const char *name) {
     std::string value;
-    std::ifstream("/sys/class/bdi/" + std::to_string(major) + ":" + std::to_string(minor) + "/" +
-                  name) >>
-        value;
+    std::ifstream(bdi_path(connection, name)) >> value;
     return value;
+}
+
+void set_bdi_file(const Connection &connection, const char *name, const char *value) {
+    std::ofstream file(bdi_path(connection, name));
+    file << value << std::flush;
+    ASSERT_TRUE(file.good()) << name;
 }
 
 // As the server's answer to INIT left it.
@@ -203,6 +211,24 @@ GUEST_TEST(Policy, TheDirtyLimitIsThatOfTheBdi) {
     netlink.set_policy(connection.id,
                        {{FUSEWB_A_POLICY_MAX_DIRTY_RATIO, 2}, {FUSEWB_A_POLICY_STRICT_LIMIT, 1}});
     EXPECT_EQ(bdi_file(connection, "max_ratio"), "2");
+}
+
+GUEST_TEST(Policy, WhatIsNotSetOfTheBdiStaysAsItIs) {
+    needs_fusewb();
+    Netlink netlink;
+    RawServer server;
+    auto connection = server.connection();
+    set_bdi_file(connection, "max_ratio", "30");
+    netlink.set_policy(connection.id, {{FUSEWB_A_POLICY_STRICT_LIMIT, 1}});
+    EXPECT_EQ(bdi_file(connection, "max_ratio"), "30");
+    // Older kernels have no such file.
+    if (!bdi_file(connection, "strict_limit").empty()) {
+        EXPECT_EQ(bdi_file(connection, "strict_limit"), "1");
+        set_bdi_file(connection, "strict_limit", "0");
+        netlink.set_policy(connection.id, {{FUSEWB_A_POLICY_MAX_DIRTY_RATIO, 40}});
+        EXPECT_EQ(bdi_file(connection, "strict_limit"), "0");
+        EXPECT_EQ(bdi_file(connection, "max_ratio"), "40");
+    }
 }
 
 GUEST_TEST(Policy, AServerThatKnowsNoWritebackCacheCanBeGivenIt) {
