@@ -38,14 +38,15 @@ constexpr auto infoPolicy = [] {
 constexpr auto connectionPolicy = [] {
     Policy<FUSEWB_A_CONN_MAX + 1> policy{};
     policy[FUSEWB_A_CONN_ID] = ofType(NLA_U64);
-    for (int attribute :
+    for (const std::size_t attribute :
          {FUSEWB_A_CONN_DEV, FUSEWB_A_CONN_STATE, FUSEWB_A_CONN_WRITEBACK, FUSEWB_A_CONN_SERVER_PID,
           FUSEWB_A_CONN_SERVER_UID, FUSEWB_A_CONN_PROTO_MINOR, FUSEWB_A_CONN_MAX_WRITE,
           FUSEWB_A_CONN_MAX_READ, FUSEWB_A_CONN_SERVER_GID, FUSEWB_A_CONN_ABORT_REASON})
         policy[attribute] = ofType(NLA_U32);
     policy[FUSEWB_A_CONN_SUBTYPE] = ofType(NLA_STRING);
     policy[FUSEWB_A_CONN_SERVER_PRIVILEGED] = ofType(NLA_U8);
-    for (int nest : {FUSEWB_A_CONN_COUNTERS, FUSEWB_A_CONN_POLICY, FUSEWB_A_CONN_LATENCY})
+    for (const std::size_t nest :
+         {FUSEWB_A_CONN_COUNTERS, FUSEWB_A_CONN_POLICY, FUSEWB_A_CONN_LATENCY})
         policy[nest] = ofType(NLA_NESTED);
     return policy;
 }();
@@ -75,12 +76,13 @@ constexpr auto latencyPolicy = [] {
 
 constexpr auto requestPolicy = [] {
     Policy<FUSEWB_A_REQUEST_MAX + 1> policy{};
-    for (int attribute : {FUSEWB_A_REQUEST_CONN_ID, FUSEWB_A_REQUEST_UNIQUE,
-                          FUSEWB_A_REQUEST_NODEID, FUSEWB_A_REQUEST_AGE_USEC})
+    for (const std::size_t attribute : {FUSEWB_A_REQUEST_CONN_ID, FUSEWB_A_REQUEST_UNIQUE,
+                                        FUSEWB_A_REQUEST_NODEID, FUSEWB_A_REQUEST_AGE_USEC})
         policy[attribute] = ofType(NLA_U64);
-    for (int attribute : {FUSEWB_A_REQUEST_OPCODE, FUSEWB_A_REQUEST_CLASS, FUSEWB_A_REQUEST_STATE,
-                          FUSEWB_A_REQUEST_PID, FUSEWB_A_REQUEST_UID, FUSEWB_A_REQUEST_DEADLINE_MS,
-                          FUSEWB_A_REQUEST_BYTES, FUSEWB_A_REQUEST_ACTION})
+    for (const std::size_t attribute :
+         {FUSEWB_A_REQUEST_OPCODE, FUSEWB_A_REQUEST_CLASS, FUSEWB_A_REQUEST_STATE,
+          FUSEWB_A_REQUEST_PID, FUSEWB_A_REQUEST_UID, FUSEWB_A_REQUEST_DEADLINE_MS,
+          FUSEWB_A_REQUEST_BYTES, FUSEWB_A_REQUEST_ACTION})
         policy[attribute] = ofType(NLA_U32);
     return policy;
 }();
@@ -235,7 +237,7 @@ Result<model::KernelFacts> decodeConnection(const nlmsghdr *message, std::size_t
     if (!found[FUSEWB_A_CONN_ID] || !found[FUSEWB_A_CONN_DEV] || !found[FUSEWB_A_CONN_STATE])
         return malformed("connection without number, device or state");
 
-    const auto number = [&found](int attribute) {
+    const auto number = [&found](std::size_t attribute) {
         return found[attribute] ? nla_get_u32(found[attribute]) : 0U;
     };
     model::KernelFacts facts;
@@ -260,7 +262,7 @@ Result<model::KernelFacts> decodeConnection(const nlmsghdr *message, std::size_t
         Attributes<FUSEWB_A_COUNTER_MAX + 1> counted{};
         if (!parseNest(found[FUSEWB_A_CONN_COUNTERS], counted, counterPolicy))
             return malformed("counters");
-        const auto count = [&counted](int counter) {
+        const auto count = [&counted](std::size_t counter) {
             return counted[counter] ? nla_get_u64(counted[counter]) : std::uint64_t{0};
         };
         model::Counters &counters = facts.counters;
@@ -314,10 +316,10 @@ Result<model::Request> requestFrom(const RequestAttributes &found) {
     if (!found[FUSEWB_A_REQUEST_CONN_ID] || !found[FUSEWB_A_REQUEST_UNIQUE] ||
         !found[FUSEWB_A_REQUEST_OPCODE])
         return malformed("request without connection, number or operation");
-    const auto number = [&found](int attribute) {
+    const auto number = [&found](std::size_t attribute) {
         return found[attribute] ? nla_get_u32(found[attribute]) : 0U;
     };
-    const auto wide = [&found](int attribute) {
+    const auto wide = [&found](std::size_t attribute) {
         return found[attribute] ? nla_get_u64(found[attribute]) : std::uint64_t{0};
     };
     model::Request request;

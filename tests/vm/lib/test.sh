@@ -80,6 +80,25 @@ unit_tests() {
     ctest --test-dir "$build" --output-on-failure
 }
 
+# build_fuzzers: libFuzzer is clang's.
+build_fuzzers() {
+    cmake -S "$TOP" -B "$BUILD/fuzz" -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ \
+        -DCMAKE_COMPILE_WARNING_AS_ERROR=ON \
+        -DFUSEWB_FUZZERS=ON -DFUSEWB_TOOLS=OFF -DFUSEWB_UNIT_TESTS=OFF
+    cmake --build "$BUILD/fuzz" -j"$(nproc)" --target rule-fuzzer decode-fuzzer
+}
+
+# fuzz NAME [SEEDS]: a bounded number of inputs, made from those in the directory; what fails is kept
+# in build/log. A slow machine stops earlier.
+fuzz() {
+    local corpus
+    scratch
+    corpus=$(mktemp -d "$SCRATCH/fuzz.XXXXXX")
+    "$BUILD/fuzz/tests/fuzz/$1-fuzzer" -runs=200000 -max_total_time=30 -timeout=10 \
+        -artifact_prefix="$BUILD/log/$1-" "$corpus" "${@:2}"
+    rm -rf "$corpus"
+}
+
 check_scripts() {
     cd "$TOP" || return
     shellcheck -x run .ci/run tests/vm/lib/*.sh tests/vm/lib/in-root tests/bench/measure tests/bench/deadlines tests/bench/large tests/servers/run \
@@ -244,6 +263,10 @@ verb_test() {
     if [[ $* == --sanitize ]]; then
         suite "unit tests with sanitizers" unit_tests sanitized -DCMAKE_BUILD_TYPE=Debug \
             -DFUSEWB_SANITIZERS=ON
+        need_packages clang
+        check "the fuzzers build without a warning" build_fuzzers
+        check "rule files of any content are rules or errors" fuzz rule "$TOP/packaging/policy.d"
+        check "messages of any content are decoded or refused" fuzz decode
         total
         return
     fi
