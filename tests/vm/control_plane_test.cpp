@@ -263,6 +263,16 @@ GUEST_TEST(ControlPlane, IdleDaemonSleepsAMinuteThrough) {
     EXPECT_EQ(property_of_unit("MainPID"), pid);
 }
 
+// A group's protection is no more than what its ancestors have.
+GUEST_TEST(ControlPlane, MemoryOfTheDaemonIsProtectedAllTheWayUp) {
+    needs_daemon();
+    const std::filesystem::path root = "/sys/fs/cgroup";
+    const std::filesystem::path own = root / property_of_unit("ControlGroup").substr(1);
+    ASSERT_TRUE(std::filesystem::exists(own / "memory.min")) << own;
+    for (std::filesystem::path group = own; group != root; group = group.parent_path())
+        EXPECT_GE(std::stoull(read_file(group / "memory.min")), 16ULL << 20) << group;
+}
+
 GUEST_TEST(ControlPlane, DaemonIsConfined) {
     needs_daemon();
     const Said said = say("systemd-analyze security --no-pager fusewbd | tail -n 1");
