@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The walk-through of an administrator: rules, hands and deadlines on live mounts, with the daemon
 // and its tools as they are installed.
+#include "support/control.h"
 #include "support/files.h"
 #include "support/guest_test.h"
 #include "support/passthrough.h"
@@ -9,75 +10,14 @@
 
 #include <gtest/gtest.h>
 
-#include <array>
-#include <cstdio>
 #include <fstream>
 #include <sstream>
-#include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
 
 namespace {
 
 using namespace fusewb::test;
-
-struct Said {
-    int status;
-    std::string text; // standard output and error
-};
-
-Said say(const std::string &command) {
-    Said said{-1, ""};
-    FILE *stream = popen((command + " 2>&1").c_str(), "re");
-    if (!stream)
-        return said;
-    std::array<char, 4096> buffer;
-    for (std::size_t got = 0; (got = fread(buffer.data(), 1, buffer.size(), stream)) > 0;)
-        said.text.append(buffer.data(), got);
-    const int status = pclose(stream);
-    said.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    return said;
-}
-
-void expect_has(const std::string &text, const std::string &part) {
-    EXPECT_NE(text.find(part), std::string::npos) << "no " << part << " in:\n" << text;
-}
-
-std::string ctl(const std::string &words) {
-    const Said said = say("fusewbctl " + words);
-    EXPECT_EQ(said.status, 0) << "fusewbctl " << words << "\n" << said.text;
-    return said.text;
-}
-
-std::string quoted(const std::filesystem::path &path) { return "'" + path.string() + "'"; }
-
-// One value of a connection's policy, as the daemon shows it.
-std::string value(const Passthrough &server, const std::string &key) {
-    const std::string text = ctl("policy explain " + quoted(server.mnt()));
-    const std::size_t line = text.find("\n" + key + " ");
-    if (line == std::string::npos)
-        return "none";
-    const std::size_t begin = text.find_first_not_of(' ', line + 1 + key.size());
-    return text.substr(begin, text.find(' ', begin) - begin);
-}
-
-// A rule for the length of a test.
-class Rule {
-public:
-    explicit Rule(const std::string &text) {
-        std::filesystem::create_directories(path_.parent_path());
-        std::ofstream(path_) << text;
-    }
-    ~Rule() {
-        std::filesystem::remove(path_);
-        say("systemctl reload fusewbd");
-    }
-    Rule(const Rule &) = delete;
-    Rule &operator=(const Rule &) = delete;
-
-private:
-    const std::filesystem::path path_ = "/etc/fusewb/policy.d/10-guest-test.conf";
-};
 
 GUEST_TEST(ControlPlane, RuleDecidesLiveAboutTwoServers) {
     needs_daemon();
