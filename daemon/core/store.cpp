@@ -45,14 +45,12 @@ bool writeAll(int fd, const std::string &text) {
     return true;
 }
 
-// The file is there as a whole or as it was before.
-Outcome replaceFile(const std::string &path, const std::string &text) {
-    const std::string fresh = path + ".new";
-    const int fd = open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+Outcome writeFile(const std::string &path, const std::string &text) {
+    const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd < 0)
-        return failure(fresh);
+        return failure(path);
     const bool written = writeAll(fd, text);
-    if (close(fd) < 0 || !written || rename(fresh.c_str(), path.c_str()) < 0)
+    if (close(fd) < 0 || !written)
         return failure(path);
     return fusewb::done();
 }
@@ -87,7 +85,12 @@ Outcome Store::saveValues(const std::string &name, const policy::Values &values)
     std::filesystem::create_directories(directory_ + "/set", error);
     policy::Rule rule;
     rule.values = values;
-    return replaceFile(path, "# Set by hand.\n" + policy::formatRule(rule));
+    const std::string fresh = path + ".new";
+    if (Outcome written = writeFile(fresh, "# Set by hand.\n" + policy::formatRule(rule)); !written)
+        return written;
+    if (rename(fresh.c_str(), path.c_str()) < 0)
+        return failure(path);
+    return fusewb::done();
 }
 
 policy::Values Store::load(const model::KernelFacts &facts) const {
@@ -113,6 +116,8 @@ std::optional<std::vector<policy::Rule>> Store::loadRules(const policy::Accounts
     if (directory_.empty() || ::access(kept.c_str(), F_OK) < 0)
         return std::nullopt;
     policy::RuleSet set = policy::readRules({kept}, accounts);
+    for (const policy::RuleError &error : set.errors)
+        log::warning("the rules that were in force are forgotten: ", error.text());
     if (!set.errors.empty())
         return std::nullopt;
     return std::move(set.rules);
@@ -128,7 +133,7 @@ Outcome Store::saveRules(const std::vector<policy::Rule> &rules) const {
     if (!std::filesystem::create_directories(fresh, error))
         return Failure{"cannot make " + fresh + ": " + error.message(), error.value()};
     for (const policy::Rule &rule : rules)
-        if (Outcome written = replaceFile(fresh + "/" + rule.name, policy::formatRule(rule));
+        if (Outcome written = writeFile(fresh + "/" + rule.name, policy::formatRule(rule));
             !written)
             return written;
     // Those that were kept before are there until these are.

@@ -136,6 +136,16 @@ TEST(RuleFile, HasMatchAndPolicy) {
     EXPECT_EQ(parsed.values.get(Setting::SyncWaits), std::nullopt);
 }
 
+TEST(RuleFile, IsWrittenAsItWouldBeRead) {
+    const std::string text = "[Match]\nExecutable=/usr/bin/*fs\nExecutable=/opt/a b\nUser=alice\n"
+                             "User=nobody here\nMountPoint=/mnt/[!x]\n"
+                             "[Policy]\nWriteback=direct\nWritebackDeadlineSec=1min 30s\n"
+                             "ReadDeadlineSec=infinity\nMaxDirtyRatio=5%\nMaxWriteSize=4M\n";
+    EXPECT_EQ(formatRule(rule(text)), text);
+    EXPECT_EQ(formatRule(rule("# all\n[Policy]\nSyncWaits=1\n[Match]\n")),
+              "[Policy]\nSyncWaits=yes\n");
+}
+
 TEST(RuleFile, EveryErrorIsToldWithItsLine) {
     EXPECT_THAT(errors("[Match]\n"
                        "Executeable=/usr/bin/sshfs\n"
