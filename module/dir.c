@@ -18,6 +18,7 @@
 #include "dir.h"
 #include "extension.h"
 #include "file.h"
+#include "fileattr.h"
 #include "inode.h"
 #include "request.h"
 #include "waits.h"
@@ -485,6 +486,8 @@ const struct inode_operations fusewb_dir_iops = {
 	.setattr = fusewb_setattr,
 	.permission = fusewb_permission,
 	.listxattr = fusewb_listxattr,
+	.fileattr_get = fusewb_fileattr_get,
+	.fileattr_set = fusewb_fileattr_set,
 	COMPAT_ACL_OPS(fusewb_acl_for_check, fusewb_acl_get, fusewb_acl_set),
 };
 

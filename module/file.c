@@ -46,13 +46,13 @@ static void truncated(struct inode *inode)
 }
 
 /* No WRITE of the old contents may come after the server truncates. */
-static int send_open(struct inode *inode, struct file *file, bool dir, bool trunc,
+static int send_open(struct inode *inode, u32 flags, bool dir, bool trunc,
 		     struct fuse_open_out *out)
 {
 	struct fusewb_conn *conn = fusewb_inode_conn(inode);
 	u32 opcode = dir ? FUSE_OPENDIR : FUSE_OPEN;
 	struct fuse_open_in in = {
-		.flags = file->f_flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC),
+		.flags = flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC),
 	};
 	struct fusewb_args args = {
 		.opcode = opcode,
@@ -108,15 +108,15 @@ static void finish(struct inode *inode, struct file *file)
 		fusewb_handle_list(h);
 }
 
-static bool opens_truncating(struct inode *inode, const struct file *file)
+static bool opens_truncating(struct inode *inode, u32 flags)
 {
-	return S_ISREG(inode->i_mode) && file->f_flags & O_TRUNC &&
+	return S_ISREG(inode->i_mode) && flags & O_TRUNC &&
 	       fusewb_inode_conn(inode)->flags & FUSE_ATOMIC_O_TRUNC;
 }
 
 void fusewb_finish_open(struct inode *inode, struct file *file)
 {
-	if (opens_truncating(inode, file) && inode->i_mapping->nrpages) {
+	if (opens_truncating(inode, file->f_flags) && inode->i_mapping->nrpages) {
 		inode_lock(inode);
 		truncated(inode);
 		inode_unlock(inode);
@@ -124,28 +124,20 @@ void fusewb_finish_open(struct inode *inode, struct file *file)
 	finish(inode, file);
 }
 
-int fusewb_open_common(struct inode *inode, struct file *file, bool dir)
+struct fusewb_handle *fusewb_handle_open(struct inode *inode, u32 flags, bool dir)
 {
-	struct fusewb_conn *conn = fusewb_inode_conn(inode);
-	bool trunc = opens_truncating(inode, file);
+	struct fusewb_handle *h = fusewb_handle_alloc(fusewb_inode_conn(inode), dir);
+	bool trunc = opens_truncating(inode, flags);
 	struct fuse_open_out out = {};
-	struct fusewb_handle *h;
 	bool opened = true;
 	int err;
 
-	if (!dir) {
-		err = generic_file_open(inode, file);
-		if (err)
-			return err;
-	}
-	h = fusewb_handle_alloc(conn, dir);
 	if (!h)
-		return -ENOMEM;
-
+		return ERR_PTR(-ENOMEM);
 	err = trunc ? fusewb_inode_lock(inode) : 0;
 	if (err)
 		goto put;
-	err = send_open(inode, file, dir, trunc, &out);
+	err = send_open(inode, flags, dir, trunc, &out);
 	if (trunc)
 		fusewb_inode_unlock(inode);
 	if (err == -ENOSYS) {
@@ -157,14 +149,27 @@ int fusewb_open_common(struct inode *inode, struct file *file, bool dir)
 	if (err)
 		goto put;
 
-	fusewb_handle_opened(h, inode, &out, file->f_flags);
+	fusewb_handle_opened(h, inode, &out, flags);
 	h->opened = opened;
+	return h;
+put:
+	fusewb_handle_put(h);
+	return ERR_PTR(err);
+}
+
+int fusewb_open_common(struct inode *inode, struct file *file, bool dir)
+{
+	int err = dir ? 0 : generic_file_open(inode, file);
+	struct fusewb_handle *h;
+
+	if (err)
+		return err;
+	h = fusewb_handle_open(inode, file->f_flags, dir);
+	if (IS_ERR(h))
+		return PTR_ERR(h);
 	file->private_data = h;
 	finish(inode, file);
 	return 0;
-put:
-	fusewb_handle_put(h);
-	return err;
 }
 
 static int fusewb_open(struct inode *inode, struct file *file)

@@ -59,11 +59,17 @@ static inline struct fusewb_handle *fusewb_file_handle(const struct file *file)
 }
 
 /**
- * fusewb_open_common() - OPEN or OPENDIR, sets file->private_data
+ * fusewb_handle_open() - OPEN or OPENDIR
+ * @flags: O_*
  *
  * Handles ENOSYS as the protocol says (FUSE_NO_OPEN_SUPPORT,
- * FUSE_NO_OPENDIR_SUPPORT).
+ * FUSE_NO_OPENDIR_SUPPORT). Takes the inode lock if it truncates. Return: the
+ * handle with one reference, or ERR_PTR(-ENOMEM, -EINTR, other errors of
+ * fusewb_call()).
  */
+struct fusewb_handle *fusewb_handle_open(struct inode *inode, u32 flags, bool dir);
+
+/** fusewb_open_common() - the same for a file: sets file->private_data. */
 int fusewb_open_common(struct inode *inode, struct file *file, bool dir);
 
 /** fusewb_finish_open() - after OPEN or CREATE: FOPEN_* flags, O_TRUNC, the

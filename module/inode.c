@@ -15,6 +15,7 @@
 #include "answer.h"
 #include "connection.h"
 #include "file.h"
+#include "fileattr.h"
 #include "inflight.h"
 #include "inode.h"
 #include "reading.h"
@@ -234,5 +235,7 @@ const struct inode_operations fusewb_file_iops = {
 	.setattr = fusewb_setattr,
 	.permission = fusewb_permission,
 	.listxattr = fusewb_listxattr,
+	.fileattr_get = fusewb_fileattr_get,
+	.fileattr_set = fusewb_fileattr_set,
 	COMPAT_ACL_OPS(fusewb_acl_for_check, fusewb_acl_get, fusewb_acl_set),
 };

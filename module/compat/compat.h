@@ -9,6 +9,7 @@
 
 #include <have.h>
 #include "dcache.h"
+#include "fileattr.h"
 #include "filelock.h"
 #include "fs.h"
 #include "fuse.h"

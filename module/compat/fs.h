@@ -10,7 +10,6 @@
 /* The inode operations took the namespace that the mount maps ids to. */
 #define mnt_idmap user_namespace
 #define nop_mnt_idmap init_user_ns
-#define file_mnt_idmap file_mnt_user_ns
 #endif
 
 #ifndef HAVE_SET_DEFAULT_D_OP

@@ -7,14 +7,11 @@
 #include <cstring>
 
 #include <fcntl.h>
-#include <linux/capability.h>
-#include <linux/fs.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "support/files.h"
@@ -26,14 +23,6 @@
 using namespace fusewb::test;
 
 namespace {
-
-void drop_capability(unsigned capability) {
-    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-    __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3]{};
-    check(static_cast<int>(syscall(SYS_capget, &header, sets)), "capget");
-    sets[CAP_TO_INDEX(capability)].effective &= ~CAP_TO_MASK(capability);
-    check(static_cast<int>(syscall(SYS_capset, &header, sets)), "capset");
-}
 
 off_t size_of(const std::filesystem::path &path) {
     struct stat st;
@@ -347,9 +336,6 @@ GUEST_TEST(Ioctl, TheCommandSaysWhatGoesInAndOut) {
     EXPECT_EQ(in.out_size, 0u);
     EXPECT_EQ(ioctl(file, _IOR('E', 3, Argument), nullptr), -1);
     EXPECT_EQ(errno, EFAULT);
-    int flags = 0;
-    EXPECT_EQ(ioctl(file, FS_IOC_GETFLAGS, &flags), 42);
-    EXPECT_EQ(in.out_size, sizeof(int));
 
     auto answered = [&](fuse_ioctl_out out, std::size_t bytes) {
         server.on(FUSE_IOCTL, [&server, out, bytes](const Request &request) {
@@ -380,45 +366,4 @@ GUEST_TEST(Ioctl, TheCommandSaysWhatGoesInAndOut) {
         EXPECT_EQ(errno, ENOTTY);
     }
     EXPECT_EQ(server.seen(FUSE_IOCTL), before + 2) << "it may know other commands";
-}
-
-GUEST_TEST(Ioctl, OnlyTheOwnerChangesTheFlagsOfAnInode) {
-    needs_fusewb();
-    RawServer server({.mount_options = "allow_other"});
-    server.set_content("f", "content");
-    std::uint32_t present = FS_NODUMP_FL;
-    server.on(FUSE_IOCTL, [&](const Request &request) {
-        auto in = request.as<fuse_ioctl_in>();
-        std::string out(bytes_of(fuse_ioctl_out{}));
-        if (in.out_size)
-            out += bytes_of(present);
-        else
-            std::memcpy(&present, request.body.data() + sizeof(in), sizeof(present));
-        server.answer(request, out);
-        return true;
-    });
-    Fd file(server.mnt("f"), O_RDONLY);
-    int flags = 0;
-    struct fsxattr attributes {};
-    EXPECT_EQ(ioctl(file, FS_IOC_SETFLAGS, &flags), 0);
-    EXPECT_EQ(ioctl(file, FS_IOC_FSSETXATTR, &attributes), 0);
-    Task stranger("nobody", [&] {
-        become_nobody();
-        bool refused = ioctl(file, FS_IOC_SETFLAGS, &flags) && errno == EPERM;
-        return refused && ioctl(file, FS_IOC_FSSETXATTR, &attributes) && errno == EPERM ? 0 : 1;
-    });
-    ASSERT_TRUE(stranger.ends_within(20s)) << stranger.where();
-    EXPECT_EQ(stranger.status(), 0);
-    EXPECT_EQ(server.seen(FUSE_IOCTL), 2u);
-
-    Task owner("the owner without a capability", [&] {
-        drop_capability(CAP_LINUX_IMMUTABLE);
-        int immutable = FS_IMMUTABLE_FL;
-        bool refused = ioctl(file, FS_IOC_SETFLAGS, &immutable) && errno == EPERM;
-        return refused && !ioctl(file, FS_IOC_SETFLAGS, &flags) ? 0 : 1;
-    });
-    ASSERT_TRUE(owner.ends_within(20s)) << owner.where();
-    EXPECT_EQ(owner.status(), 0);
-    // What is there is asked for, and left as it is.
-    EXPECT_EQ(server.seen(FUSE_IOCTL), 5u);
 }
