@@ -95,8 +95,9 @@ ssize_t fusewb_getxattr(struct inode *inode, const char *name, void *value, size
 		return err;
 	if (size)
 		return args.out_len;
-	/* No caller could have it. */
-	return out.size > XATTR_SIZE_MAX ? -E2BIG : out.size;
+	if (out.size > XATTR_SIZE_MAX)
+		return fusewb_bad_answer(conn, FUSE_GETXATTR, "a size that no value has");
+	return out.size;
 }
 
 int fusewb_setxattr(struct inode *inode, const char *name, const void *value, size_t size,
@@ -207,8 +208,10 @@ ssize_t fusewb_listxattr(struct dentry *dentry, char *list, size_t size)
 	}
 	if (err)
 		return err;
+	if (!size && out.size > XATTR_LIST_MAX)
+		return fusewb_bad_answer(conn, FUSE_LISTXATTR, "a size that no list has");
 	if (!size)
-		return out.size > XATTR_LIST_MAX ? -E2BIG : out.size;
+		return out.size;
 	if (!list_valid(list, args.out_len))
 		return fusewb_bad_answer(conn, FUSE_LISTXATTR, "a list that is none");
 	return args.out_len;

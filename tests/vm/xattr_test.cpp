@@ -245,19 +245,41 @@ GUEST_TEST(Xattr, ImpossibleAnswersAreErrors) {
     EXPECT_EQ(listing_of(std::string(300, 'n') + std::string(1, '\0')), EIO) << "a long name";
     EXPECT_EQ(listing_of(std::string(5000, 'n')), EIO) << "more than was asked for";
     EXPECT_EQ(server.connection()[FUSEWB_A_COUNTER_MALFORMED], before + 4);
-    server.on(FUSE_GETXATTR, [&](const Request &request) {
-        auto in = request.as<fuse_getxattr_in>();
-        fuse_getxattr_out out{};
-        out.size = 1 << 30;
-        if (in.size)
-            server.answer(request, std::string(in.size + 1, 'x'));
-        else
-            server.answer(request, bytes_of(out));
-        return true;
-    });
-    EXPECT_EQ(lgetxattr(server.mnt("f").c_str(), "user.a", nullptr, 0), -1);
-    EXPECT_EQ(errno, E2BIG);
-    EXPECT_EQ(get_value(server.mnt("f"), "user.a", 100), "errno " + std::to_string(EIO));
+}
+
+GUEST_TEST(Xattr, AnswersThatAreTooLargeAreErrors) {
+    needs_fusewb();
+    RawServer server;
+    server.set_content("f", "content");
+    fuse_getxattr_out out{};
+    for (std::uint32_t opcode : {FUSE_GETXATTR, FUSE_LISTXATTR})
+        server.on(opcode, [&](const Request &request) {
+            // The size of what was asked for, or more of it than there is room for.
+            if (auto in = request.as<fuse_getxattr_in>(); in.size)
+                server.answer(request, std::string(in.size, 'x') + '\0');
+            else
+                server.answer(request, bytes_of(out));
+            return true;
+        });
+    auto path = server.mnt("f");
+    auto size_of_value = [&] { return lgetxattr(path.c_str(), "user.a", nullptr, 0); };
+    auto size_of_list = [&] { return llistxattr(path.c_str(), nullptr, 0); };
+    out.size = 65536;
+    EXPECT_EQ(size_of_value(), 65536);
+    EXPECT_EQ(size_of_list(), 65536);
+    std::uint64_t before = server.connection()[FUSEWB_A_COUNTER_MALFORMED];
+    for (std::uint32_t size : {65537u, UINT32_MAX}) {
+        out.size = size;
+        EXPECT_EQ(size_of_value(), -1);
+        EXPECT_EQ(errno, EIO) << size;
+        EXPECT_EQ(size_of_list(), -1);
+        EXPECT_EQ(errno, EIO) << size;
+    }
+    EXPECT_EQ(server.connection()[FUSEWB_A_COUNTER_MALFORMED], before + 4);
+    EXPECT_EQ(get_value(path, "user.a", 100), "errno " + std::to_string(EIO));
+    EXPECT_EQ(get_value(path, "user.a"), "errno " + std::to_string(EIO));
+    EXPECT_EQ(list_error(path, 100), EIO);
+    EXPECT_EQ(server.connection()[FUSEWB_A_COUNTER_MALFORMED], before + 7);
 }
 
 GUEST_TEST(Acl, TheKernelChecksThoseOfAServerThatAsksForIt) {
