@@ -58,7 +58,12 @@ struct posix_acl *fusewb_acl_get(struct inode *inode, int type)
 	struct posix_acl *acl = NULL;
 	ssize_t size;
 	void *value;
+	int err;
 
+	/* Whose they are is negotiated. */
+	err = fusewb_conn_wait_ready(conn);
+	if (err)
+		return ERR_PTR(err);
 	if (fusewb_acl_refused(inode))
 		return ERR_PTR(-EOPNOTSUPP);
 	if (fusewb_conn_nosys(conn, FUSE_GETXATTR))
@@ -118,6 +123,9 @@ int fusewb_acl_set(struct inode *inode, struct posix_acl *acl, int type)
 {
 	int err;
 
+	err = fusewb_conn_wait_ready(fusewb_inode_conn(inode));
+	if (err)
+		return err;
 	if (fusewb_acl_refused(inode))
 		return -EOPNOTSUPP;
 	if (acl)

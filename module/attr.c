@@ -448,6 +448,10 @@ int fusewb_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 
 	if (!fusewb_allow_task(conn))
 		return -EACCES;
+	/* Who checks is negotiated. */
+	err = fusewb_conn_wait_ready(conn);
+	if (err)
+		return err;
 	err = kill_suidgid(inode, attr);
 	if (err)
 		return err;

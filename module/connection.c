@@ -172,7 +172,7 @@ void fusewb_conn_ready(struct fusewb_conn *conn)
 	spin_lock(&conn->queue.lock);
 	ready = conn->state == FUSEWB_CONN_INIT;
 	if (ready)
-		/* Pairs with conn_state(). */
+		/* Pairs with fusewb_conn_past_init(). */
 		smp_store_release(&conn->state, FUSEWB_CONN_READY);
 	spin_unlock(&conn->queue.lock);
 	if (ready) {
@@ -181,17 +181,16 @@ void fusewb_conn_ready(struct fusewb_conn *conn)
 	}
 }
 
-static enum fusewb_conn_state conn_state(struct fusewb_conn *conn)
+bool fusewb_conn_past_init(struct fusewb_conn *conn)
 {
 	/* Pairs with fusewb_conn_ready(): READY comes after what was negotiated. */
-	return smp_load_acquire(&conn->state);
+	return smp_load_acquire(&conn->state) != FUSEWB_CONN_INIT;
 }
 
 int fusewb_conn_wait_ready(struct fusewb_conn *conn)
 {
-	if (unlikely(conn_state(conn) == FUSEWB_CONN_INIT) &&
-	    wait_event_state(conn->ready_wait, conn_state(conn) != FUSEWB_CONN_INIT,
-			     FUSEWB_KILLABLE))
+	if (unlikely(!fusewb_conn_past_init(conn)) &&
+	    wait_event_state(conn->ready_wait, fusewb_conn_past_init(conn), FUSEWB_KILLABLE))
 		return -EINTR;
 	return fusewb_conn_aborted(conn) ? -ENOTCONN : 0;
 }

@@ -233,6 +233,9 @@ void fusewb_conn_close(struct fusewb_conn *conn);
  */
 int fusewb_conn_wait_ready(struct fusewb_conn *conn);
 
+/** fusewb_conn_past_init() - would that not wait? Does not sleep. */
+bool fusewb_conn_past_init(struct fusewb_conn *conn);
+
 /** fusewb_conn_send_init() - queue FUSE_INIT. Return: 0 or -ENOMEM. */
 int fusewb_conn_send_init(struct fusewb_conn *conn);
 

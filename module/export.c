@@ -71,11 +71,16 @@ static struct inode *ask(struct super_block *sb, u64 nodeid, const char *name)
 		.out = { { &out, sizeof(out) } },
 		.nr_out = 1,
 	};
-	u64 version = fusewb_attr_version(conn);
+	u64 version;
 	int err;
 
+	/* Before that nobody knows what it understands. */
+	err = fusewb_conn_wait_ready(conn);
+	if (err)
+		return ERR_PTR(err);
 	if (!(conn->flags & FUSE_EXPORT_SUPPORT))
 		return ERR_PTR(-ESTALE);
+	version = fusewb_attr_version(conn);
 	err = fusewb_call(conn, &args);
 	if (err == -ENOENT || (!err && !out.nodeid))
 		return ERR_PTR(-ESTALE);

@@ -60,6 +60,14 @@ static int refresh(struct inode *inode, int mask)
 	return fusewb_update_attributes(inode, NULL);
 }
 
+/* Whether the kernel checks is negotiated. The root may be used before that. */
+static int wait_negotiated(struct fusewb_conn *conn, int mask)
+{
+	if (fusewb_conn_past_init(conn))
+		return 0;
+	return mask & MAY_NOT_BLOCK ? -ECHILD : fusewb_conn_wait_ready(conn);
+}
+
 int fusewb_permission(struct mnt_idmap *idmap, struct inode *inode, int mask)
 {
 	struct fusewb_conn *conn = fusewb_inode_conn(inode);
@@ -69,6 +77,9 @@ int fusewb_permission(struct mnt_idmap *idmap, struct inode *inode, int mask)
 
 	if (!fusewb_allow_task(conn))
 		return -EACCES;
+	err = wait_negotiated(conn, mask);
+	if (err)
+		return err;
 
 	if (conn->opts.default_permissions) {
 		err = refresh(inode, mask);

@@ -220,21 +220,27 @@ ssize_t fusewb_listxattr(struct dentry *dentry, char *list, size_t size)
 /*
  * Writing asks for security attributes on behalf of whoever has the file open;
  * everything else is by name, and the directory above was not asked if it is
- * the root.
+ * the root. What is asked, and how, is negotiated. Return: 0, -EACCES, or as
+ * fusewb_conn_wait_ready().
  */
-static bool allowed(struct inode *inode, const char *name)
+static int may_ask(struct inode *inode, const char *name)
 {
-	return !strncmp(name, XATTR_SECURITY_PREFIX, XATTR_SECURITY_PREFIX_LEN) ||
-	       fusewb_allow_task(fusewb_inode_conn(inode));
+	struct fusewb_conn *conn = fusewb_inode_conn(inode);
+
+	if (strncmp(name, XATTR_SECURITY_PREFIX, XATTR_SECURITY_PREFIX_LEN) &&
+	    !fusewb_allow_task(conn))
+		return -EACCES;
+	return fusewb_conn_wait_ready(conn);
 }
 
 static int get(const struct xattr_handler *handler, struct dentry *dentry,
 	       struct inode *inode, const char *name, void *value, size_t size)
 {
 	const struct xattr_handler *acl = compat_acl_handler(name);
+	int err = may_ask(inode, name);
 
-	if (!allowed(inode, name))
-		return -EACCES;
+	if (err)
+		return err;
 	if (acl && fusewb_acl_refused(inode))
 		return -EOPNOTSUPP;
 	if (acl && fusewb_inode_conn(inode)->flags & FUSE_POSIX_ACL)
@@ -247,9 +253,10 @@ static int set(const struct xattr_handler *handler, struct mnt_idmap *idmap,
 	       const void *value, size_t size, int flags)
 {
 	const struct xattr_handler *acl = compat_acl_handler(name);
+	int err = may_ask(inode, name);
 
-	if (!allowed(inode, name))
-		return -EACCES;
+	if (err)
+		return err;
 	if (acl && fusewb_acl_refused(inode))
 		return -EOPNOTSUPP;
 	if (acl && fusewb_inode_conn(inode)->flags & FUSE_POSIX_ACL)

@@ -34,6 +34,8 @@ std::string Request::name(std::size_t fixed, unsigned n) const {
 RawServer::RawServer(Options options)
     : options_(std::move(options)), device_(open_device(options_.type)) {
     nodes_[FUSE_ROOT_ID].mode = 040755;
+    if (options_.hold_init)
+        holding_.insert(FUSE_INIT);
     wake_ = Fd(static_cast<int>(check(eventfd(0, EFD_CLOEXEC), "eventfd")));
     close_in_tasks(device_);
     mount_ = std::make_unique<Mount>(scratch() / (options_.name + ".mnt"), device_,

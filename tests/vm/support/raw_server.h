@@ -50,6 +50,7 @@ public:
         std::uint32_t open_flags = 0;       // FOPEN_*
         std::uint64_t init_flags = 0;       // of FUSE_INIT, beside the usual ones
         bool answer_init = true;
+        bool hold_init = false; // until release(FUSE_INIT)
         std::string name = "r";
         std::string type{};   // file system type; empty: the one under test
         unsigned threads = 1; // that read the device
