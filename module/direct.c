@@ -14,6 +14,7 @@
 #include <linux/pagemap.h>
 #include <linux/uio.h>
 #include <linux/writeback.h>
+#include <linux/xattr.h>
 
 #include "compat/compat.h"
 #include "answer.h"
@@ -25,6 +26,7 @@
 #include "range.h"
 #include "reading.h"
 #include "request.h"
+#include "xattr.h"
 
 /*
  * The payload's pieces are of at most PAGE_ALLOC_COSTLY_ORDER and at least a
@@ -286,7 +288,21 @@ static bool may_share(const struct kiocb *iocb, size_t len)
 	       iocb->ki_pos + len <= i_size_read(inode);
 }
 
-/* Return: 0 or -EINTR. */
+/*
+ * Does the file have capabilities that the kernel takes away? Under the inode
+ * lock nobody gives it any here. If the server cannot tell, it may have them.
+ */
+static bool may_have_capability(struct inode *inode)
+{
+	ssize_t ret;
+
+	if (fusewb_inode_conn(inode)->flags & (FUSE_HANDLE_KILLPRIV | FUSE_HANDLE_KILLPRIV_V2))
+		return false;
+	ret = fusewb_getxattr(inode, XATTR_NAME_CAPS, NULL, 0);
+	return ret != -ENODATA && ret != -EOPNOTSUPP;
+}
+
+/* Return: 0 or -EINTR. If it is shared there are no privileges to be removed. */
 static int lock_for_write(const struct kiocb *iocb, size_t len, bool *shared)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
@@ -295,9 +311,9 @@ static int lock_for_write(const struct kiocb *iocb, size_t len, bool *shared)
 	if (*shared) {
 		if (fusewb_inode_lock_shared(inode))
 			return -EINTR;
-		if (may_share(iocb, len))
+		if (may_share(iocb, len) && !may_have_capability(inode))
 			return 0;
-		/* The file became shorter meanwhile. */
+		/* The file became shorter or privileged meanwhile. */
 		fusewb_inode_unlock_shared(inode);
 		*shared = false;
 	}
@@ -322,8 +338,10 @@ ssize_t fusewb_direct_write(struct kiocb *iocb, struct iov_iter *from)
 			goto unlock;
 	}
 	ret = generic_write_checks(iocb, from);
+	if (ret > 0 && !shared)
+		ret = file_remove_privs(file) ?: ret;
 	if (ret > 0)
-		ret = file_remove_privs(file) ?: file_update_time(file) ?: ret;
+		ret = file_update_time(file) ?: ret;
 	if (ret <= 0)
 		goto unlock;
 	if (iocb->ki_pos > i_size_read(inode)) {

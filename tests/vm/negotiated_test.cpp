@@ -316,6 +316,43 @@ GUEST_TEST(Negotiated, DirectWritesRunSideBySideIfTheServerSaysSo) {
     }
 }
 
+GUEST_TEST(Negotiated, ADirectWriteThatTakesCapabilitiesAwayRunsAlone) {
+    needs_fusewb();
+    RawServer server({.open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES});
+    server.set_content("f", std::string(65536, 'x'));
+    std::atomic<bool> capable = true;
+    server.on(FUSE_GETXATTR, [&](const Request &request) {
+        auto in = request.as<fuse_getxattr_in>();
+        fuse_getxattr_out size{20, 0};
+        if (!capable || request.name(sizeof(in)) != "security.capability")
+            server.answer_error(request, ENODATA);
+        else if (in.size)
+            server.answer(request, std::string(20, '\2'));
+        else
+            server.answer(request, bytes_of(size));
+        return true;
+    });
+    server.hold(FUSE_REMOVEXATTR);
+    auto write_at = [&](off_t offset) {
+        return [&server, offset] {
+            Fd file(server.mnt("f"), O_WRONLY);
+            pwrite_all(file, std::string(4096, 'w'), offset);
+            return 0;
+        };
+    };
+    Task first("write", write_at(0)), second("write", write_at(8192));
+    ASSERT_TRUE(server.wait_held(FUSE_REMOVEXATTR, 1));
+    EXPECT_FALSE(wait_until(300ms, [&] { return server.held(FUSE_REMOVEXATTR) > 1; }));
+    EXPECT_EQ(server.seen(FUSE_WRITE), 0u) << "before they were gone";
+    capable = false;
+    server.refuse_held(FUSE_REMOVEXATTR, 0);
+    for (Task *task : {&first, &second}) {
+        EXPECT_TRUE(task->ends_within(20s)) << task->where();
+        EXPECT_EQ(task->status(), 0);
+    }
+    EXPECT_EQ(server.seen(FUSE_REMOVEXATTR), 1u);
+}
+
 namespace {
 
 // What goes behind the arguments of a request that makes something.
