@@ -2,7 +2,6 @@
 /* Attributes: what the server says, what the kernel knows better, changes. */
 #include <linux/fs.h>
 #include <linux/jiffies.h>
-#include <linux/mm.h>
 #include <linux/pagemap.h>
 
 #include "compat/compat.h"
@@ -11,6 +10,7 @@
 #include "file.h"
 #include "inflight.h"
 #include "inode.h"
+#include "inode_lock.h"
 #include "range.h"
 #include "request.h"
 #include "symlink.h"
@@ -323,13 +323,6 @@ static void set_local_times(struct inode *inode, const struct iattr *attr)
 	spin_unlock(&fi->lock);
 }
 
-/* What is held ends up with the server as holes, if the file grows again. */
-static void truncated(struct inode *inode, loff_t size)
-{
-	fusewb_server_truncated(FUSEWB_I(inode), size);
-	truncate_setsize(inode, size);
-}
-
 /*
  * A truncation comes after every WRITE that was issued behind the new size, and
  * before all that follow: at the latest when the server has answered, even if
@@ -364,7 +357,7 @@ static int send_setattr(struct inode *inode, struct iattr *attr, bool truncates)
 	if (!err)
 		err = fusewb_check_attr(inode, &out->attr, FUSE_SETATTR);
 	if (!err && truncates)
-		truncated(inode, attr->ia_size);
+		fusewb_truncated(inode, attr->ia_size);
 	if (!req->left)
 		fusewb_range_done(req);
 	if (err) {
@@ -391,6 +384,27 @@ static int set_size(struct inode *inode, struct iattr *attr)
 	if (attr->ia_size > i_size_read(inode))
 		err = fusewb_zero_gap(inode, i_size_read(inode), attr->ia_size);
 	return err ?: send_setattr(inode, attr, true);
+}
+
+int fusewb_truncate_opened(struct file *file)
+{
+	struct inode *inode = file_inode(file);
+	struct iattr attr = { .ia_valid = ATTR_SIZE };
+	int err;
+
+	err = fusewb_inode_lock(inode);
+	if (err)
+		return err;
+	attr.ia_mtime = current_time(inode);
+	attr.ia_ctime = attr.ia_mtime;
+	/* O_TRUNC does not ask for a descriptor to write to, ftruncate(2) does. */
+	if (file->f_mode & FMODE_WRITE) {
+		attr.ia_valid |= ATTR_FILE;
+		attr.ia_file = file;
+	}
+	err = set_size(inode, &attr);
+	fusewb_inode_unlock(inode);
+	return err;
 }
 
 /*

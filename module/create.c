@@ -51,11 +51,7 @@ static void give_back_created(struct fusewb_conn *conn, const struct fuse_entry_
 /* As ->open() of a file that has its handle: what it sets, direct I/O relies on. */
 static int open_created(struct inode *inode, struct file *file)
 {
-	int err = generic_file_open(inode, file);
-
-	if (!err)
-		fusewb_finish_open(inode, file);
-	return err;
+	return generic_file_open(inode, file) ?: fusewb_finish_create(inode, file);
 }
 
 /* CREATE or TMPFILE, which is made without a name. */

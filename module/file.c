@@ -38,13 +38,6 @@ u64 fusewb_owner_id(fl_owner_t owner)
 	return siphash_1u64((unsigned long)owner, &key);
 }
 
-static void truncated(struct inode *inode)
-{
-	lockdep_assert_held_write(&inode->i_rwsem);
-	truncate_setsize(inode, 0);
-	fusewb_invalidate_attr(inode);
-}
-
 /* No WRITE of the old contents may come after the server truncates. */
 static int send_open(struct inode *inode, u32 flags, bool dir, bool trunc,
 		     struct fuse_open_out *out)
@@ -79,7 +72,7 @@ static int send_open(struct inode *inode, u32 flags, bool dir, bool trunc,
 	if (!err) {
 		memcpy(out, req->out_args, sizeof(*out));
 		if (trunc)
-			truncated(inode);
+			fusewb_truncated(inode, 0);
 	}
 	if (!req->left)
 		fusewb_range_done(req);
@@ -114,14 +107,19 @@ static bool opens_truncating(struct inode *inode, u32 flags)
 	       fusewb_inode_conn(inode)->flags & FUSE_ATOMIC_O_TRUNC;
 }
 
-void fusewb_finish_open(struct inode *inode, struct file *file)
+int fusewb_finish_create(struct inode *inode, struct file *file)
 {
-	if (opens_truncating(inode, file->f_flags) && inode->i_mapping->nrpages) {
-		inode_lock(inode);
-		truncated(inode);
-		inode_unlock(inode);
-	}
-	finish(inode, file);
+	int err = 0;
+
+	/*
+	 * Somebody else made it, or it has another name: there was no place for
+	 * the truncation among our WRITEs of it. A new one has.
+	 */
+	if (file->f_flags & O_TRUNC && (i_size_read(inode) || inode->i_mapping->nrpages))
+		err = fusewb_truncate_opened(file);
+	if (!err)
+		finish(inode, file);
+	return err;
 }
 
 struct fusewb_handle *fusewb_handle_open(struct inode *inode, u32 flags, bool dir)

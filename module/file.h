@@ -72,10 +72,13 @@ struct fusewb_handle *fusewb_handle_open(struct inode *inode, u32 flags, bool di
 /** fusewb_open_common() - the same for a file: sets file->private_data. */
 int fusewb_open_common(struct inode *inode, struct file *file, bool dir);
 
-/** fusewb_finish_open() - after OPEN or CREATE: FOPEN_* flags, O_TRUNC, the
- * list of handles writeback may use. file->private_data is set.
+/**
+ * fusewb_finish_create() - after CREATE, with file->private_data set: FOPEN_*
+ * flags, O_TRUNC, the list of handles writeback may use
+ *
+ * May take the inode lock. Return: 0, -EINTR, or an error of SETATTR.
  */
-void fusewb_finish_open(struct inode *inode, struct file *file);
+int fusewb_finish_create(struct inode *inode, struct file *file);
 int fusewb_release_common(struct inode *inode, struct file *file);
 int fusewb_fsync_common(struct file *file, int datasync, u32 opcode);
 

@@ -108,7 +108,7 @@ void fusewb_inflight_release(struct fusewb_inode *fi, struct fusewb_range *range
 /** fusewb_server_has() - up to @end the server may have what we do not know of */
 void fusewb_server_has(struct fusewb_inode *fi, u64 end);
 
-/** fusewb_server_truncated() - it did, to @end. The range behind is held. */
+/** fusewb_server_truncated() - its file ends at @end. The range behind is held. */
 void fusewb_server_truncated(struct fusewb_inode *fi, u64 end);
 
 /** fusewb_server_lacks() - in writeback mode: from @pos on it has nothing */

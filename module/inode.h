@@ -222,6 +222,12 @@ int fusewb_getattr(struct mnt_idmap *idmap, const struct path *path,
 		   struct kstat *stat, u32 mask, unsigned int flags);
 int fusewb_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 		   struct iattr *attr);
+/**
+ * fusewb_truncate_opened() - SETATTR: the file ends at 0, though not by truncate(2)
+ *
+ * Takes the inode lock. Return: 0, -EINTR, other errors of fusewb_call().
+ */
+int fusewb_truncate_opened(struct file *file);
 int fusewb_permission(struct mnt_idmap *idmap, struct inode *inode, int mask);
 /* The caller may use this mount at all: owner, or allow_other. */
 bool fusewb_allow_task(const struct fusewb_conn *conn);

@@ -4,6 +4,7 @@
  * it that was issued before, and before every later one.
  */
 #include <linux/fs.h>
+#include <linux/mm.h>
 #include <linux/pagemap.h>
 
 #include "compat/compat.h"
@@ -70,6 +71,13 @@ int fusewb_range_call(struct fusewb_req *req, struct inode *inode, struct fusewb
 int fusewb_truncate_call(struct fusewb_req *req, struct inode *inode, loff_t size)
 {
 	return call_held(req, inode, NULL, min(size, i_size_read(inode)), U64_MAX);
+}
+
+void fusewb_truncated(struct inode *inode, loff_t size)
+{
+	lockdep_assert_held_write(&inode->i_rwsem);
+	fusewb_server_truncated(FUSEWB_I(inode), size);
+	truncate_setsize(inode, size);
 }
 
 int fusewb_drop_clean(struct inode *inode, loff_t first, loff_t last)

@@ -32,6 +32,14 @@ int fusewb_range_call(struct fusewb_req *req, struct inode *inode, struct fusewb
  */
 int fusewb_truncate_call(struct fusewb_req *req, struct inode *inode, loff_t size);
 
+/**
+ * fusewb_truncated() - the server did that
+ *
+ * What is cached behind @size is dropped, and a hole if the file grows again. The
+ * inode lock is held for writing (asserted), and the range.
+ */
+void fusewb_truncated(struct inode *inode, loff_t size);
+
 /** fusewb_range_done() - the range is free again, and so is what @req pinned. */
 void fusewb_range_done(struct fusewb_req *req);
 

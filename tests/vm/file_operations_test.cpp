@@ -3,6 +3,7 @@
 // shows through: fallocate, copy_file_range, SEEK_DATA; and the younger ways to make and look at
 // a file: O_TMPFILE and statx.
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 
 #include <fcntl.h>
@@ -183,6 +184,83 @@ GUEST_TEST(Truncate, WhatIsWrittenAfterAKilledOneIsNotCutOff) {
                 << "what the late answer opened stays open";
         }
     }
+}
+
+namespace {
+
+constexpr std::uint64_t created_handle = 4711;
+
+// CREATE with O_TRUNC of a file that is there already, under a name that was not known here.
+void create_is_f(RawServer &server) {
+    server.on(FUSE_CREATE, [&server](const Request &request) {
+        struct {
+            fuse_entry_out entry;
+            fuse_open_out open;
+        } out{};
+        server.set_content("f", "");
+        out.entry.nodeid = out.entry.attr.ino = server.node_of("f");
+        out.entry.generation = 1;
+        out.entry.attr.mode = S_IFREG | 0644;
+        out.entry.attr.nlink = 2;
+        out.open.fh = created_handle;
+        server.answer(request, bytes_of(out));
+        return true;
+    });
+}
+
+} // namespace
+
+GUEST_TEST(Truncate, ComesWithTheCreationOfAFileThatIsThereAlready) {
+    needs_fusewb();
+    for (std::uint64_t flags : {std::uint64_t(FUSE_ATOMIC_O_TRUNC), std::uint64_t(0)}) {
+        RawServer server({.init_flags = flags, .name = flags ? "atomic" : "apart"});
+        server.set_content("f", "content");
+        create_is_f(server);
+        Fd file(server.mnt("f"), O_RDWR);
+        pwrite_all(file, pattern(8192, 1), 0);
+        Fd created(server.mnt("g"), O_RDWR | O_CREAT | O_TRUNC);
+        struct stat st;
+        ASSERT_EQ(fstat(created, &st), 0);
+        EXPECT_EQ(st.st_size, 0);
+        EXPECT_EQ(pread_all(file, 8192, 0), "");
+        EXPECT_EQ(fsync(file), 0);
+        EXPECT_EQ(server.content("f"), "");
+        pwrite_all(created, "new", 4096);
+        EXPECT_EQ(fsync(created), 0);
+        EXPECT_EQ(server.content("f"), std::string(4096, '\0') + "new");
+    }
+}
+
+GUEST_TEST(Truncate, ByCreationWaitsForWritersUntilItIsKilled) {
+    needs_fusewb();
+    RawServer server({.init_flags = FUSE_ATOMIC_O_TRUNC});
+    server.set_content("f", "content");
+    create_is_f(server);
+    std::atomic<bool> released = false;
+    server.on(FUSE_RELEASE, [&](const Request &request) {
+        if (request.as<fuse_release_in>().fh == created_handle)
+            released = true;
+        return false;
+    });
+    Fd file(server.mnt("f"), O_RDWR);
+    pwrite_all(file, pattern(8192, 1), 0);
+    server.hold(FUSE_WRITE);
+    Task writer("direct write, behind that of the cached bytes", [&] {
+        Fd direct(server.mnt("f"), O_WRONLY | O_DIRECT);
+        alignas(4096) static char bytes[4096];
+        return pwrite(direct, bytes, sizeof(bytes), 0) == sizeof(bytes) ? 0 : errno;
+    });
+    ASSERT_TRUE(server.wait_held(FUSE_WRITE, 1)) << writer.where();
+    Task creator("creation", [&] {
+        return open(server.mnt("g").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644) < 0 ? errno : 0;
+    });
+    EXPECT_FALSE(creator.ends_within(500ms));
+    EXPECT_EQ(server.seen(FUSE_CREATE), 1u);
+    EXPECT_TRUE(creator.kill_within(10s)) << creator.where();
+    EXPECT_TRUE(wait_until(10s, [&] { return released.load(); })) << "what it opened stays open";
+    server.release(FUSE_WRITE);
+    EXPECT_TRUE(writer.ends_within(20s)) << writer.where();
+    EXPECT_EQ(writer.status(), 0);
 }
 
 GUEST_TEST(CopyRange, TheCopyIsOfWhatWasWritten) {

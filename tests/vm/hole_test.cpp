@@ -86,6 +86,23 @@ GUEST_TEST(Hole, IsWhereATruncationWasEvenIfThereWasDataBefore) {
     f.expect_model();
 }
 
+GUEST_TEST(Hole, IsWhereAnOpenTruncated) {
+    needs_fusewb();
+    RawServer server({.open_flags = FOPEN_KEEP_CACHE, .init_flags = FUSE_ATOMIC_O_TRUNC});
+    server.set_content("f", pattern(before, 1));
+    server.on(FUSE_OPEN, [&](const Request &request) {
+        if (request.as<fuse_open_in>().flags & O_TRUNC)
+            server.set_content("f", "");
+        return false;
+    });
+    EXPECT_EQ(read_file(server.mnt("f")).size(), before);
+    std::size_t asked = server.seen(FUSE_READ);
+    Fd file(server.mnt("f"), O_RDWR | O_TRUNC);
+    check(ftruncate(file, size), "ftruncate");
+    EXPECT_EQ(difference(pread_all(file, size, 0), std::string(size, '\0')), "");
+    EXPECT_EQ(server.seen(FUSE_READ), asked);
+}
+
 GUEST_TEST(Hole, IsBelievedNoLongerThanTheCache) {
     Grown f(0);
     EXPECT_EQ(pread_all(f.file, page, size / 2), std::string(page, '\0'));
