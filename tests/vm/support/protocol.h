@@ -67,4 +67,15 @@ struct StatxOut {
 };
 static_assert(sizeof(StatxOut) == 32 + 256);
 
+// Attributes of a regular file.
+inline fuse_attr file_attributes(std::uint64_t node, std::uint64_t size, std::uint64_t mtime = 0) {
+    fuse_attr attr{};
+    attr.ino = node;
+    attr.size = size;
+    attr.mode = 0100644;
+    attr.nlink = 1;
+    attr.mtime = mtime;
+    return attr;
+}
+
 } // namespace fusewb::test::protocol

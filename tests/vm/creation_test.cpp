@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What a server hears with everything that is made, beside the name and the mode.
+#include <cerrno>
+#include <cstring>
+
+#include <fcntl.h>
+#include <grp.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "support/files.h"
+#include "support/guest_test.h"
+#include "support/protocol.h"
+#include "support/raw_server.h"
+#include "support/task.h"
+
+using namespace fusewb::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+// What goes behind the arguments of a request that makes something.
+struct Extensions {
+    std::size_t labels = 0; // lists of labels
+    std::string label;      // name and value of the first one
+    std::vector<std::uint32_t> groups;
+};
+
+Extensions extensions_of(const Request &request) {
+    Extensions found;
+    std::size_t length = request.header.total_extlen * 8u;
+    if (length > request.body.size()) {
+        ADD_FAILURE() << "longer than the request";
+        return found;
+    }
+    std::string bytes = request.body.substr(request.body.size() - length);
+    while (!bytes.empty()) {
+        protocol::ExtHeader header{};
+        std::memcpy(&header, bytes.data(), std::min(sizeof(header), bytes.size()));
+        if (header.size < sizeof(header) || header.size > bytes.size() || header.size % 8) {
+            ADD_FAILURE() << "an extension of " << header.size << " bytes";
+            break;
+        }
+        std::string content = bytes.substr(sizeof(header), header.size - sizeof(header));
+        bytes.erase(0, header.size);
+        if (header.type == protocol::ext_groups) {
+            std::uint32_t count = 0;
+            std::memcpy(&count, content.data(), sizeof(count));
+            found.groups.resize(count);
+            std::memcpy(found.groups.data(), content.data() + sizeof(count), count * 4);
+        } else {
+            found.labels++;
+            EXPECT_LE(header.type, 1u) << "labels of one file";
+            if (header.type)
+                found.label = content.substr(8).c_str();
+        }
+    }
+    return found;
+}
+
+// Makes one of everything, with and without the group of the directory. Return: the extensions.
+std::vector<Extensions> make_everything(std::uint64_t flags, bool in_group,
+                                        const std::string &name) {
+    RawServer server({.mount_options = "allow_other", .init_flags = flags, .name = name});
+    std::vector<Extensions> all;
+    auto watch = [&](const Request &request) {
+        all.push_back(extensions_of(request));
+        server.answer_error(request, EACCES);
+        return true;
+    };
+    for (std::uint32_t opcode : {FUSE_CREATE, FUSE_TMPFILE, FUSE_MKDIR, FUSE_MKNOD, FUSE_SYMLINK})
+        server.on(opcode, watch);
+    server.on(FUSE_GETATTR, [&](const Request &request) {
+        fuse_attr_out out{};
+        out.attr = protocol::file_attributes(FUSE_ROOT_ID, 0);
+        out.attr.mode = S_IFDIR | 0777;
+        out.attr.gid = 1234;
+        out.attr_valid = 3600;
+        server.answer(request, bytes_of(out));
+        return true;
+    });
+    struct stat st;
+    check(stat(server.mnt().c_str(), &st), "stat");
+    Task task("make one of everything", [&] {
+        gid_t group = 1234;
+        check(setgroups(in_group ? 1 : 0, &group), "setgroups");
+        std::string path = server.mnt("new");
+        EXPECT_EQ(open(path.c_str(), O_CREAT | O_WRONLY, 0600), -1);
+        EXPECT_EQ(errno, EACCES);
+        EXPECT_EQ(open(server.mnt().c_str(), O_TMPFILE | O_WRONLY, 0600), -1);
+        EXPECT_EQ(mkdir(path.c_str(), 0700), -1);
+        EXPECT_EQ(mkfifo(path.c_str(), 0600), -1);
+        EXPECT_EQ(symlink("target", path.c_str()), -1);
+        return 0;
+    });
+    EXPECT_TRUE(task.ends_within(20s)) << task.where();
+    EXPECT_EQ(all.size(), 5u);
+    return all;
+}
+
+} // namespace
+
+GUEST_TEST(Creation, SaysLabelsAndGroupsIfTheServerWantsThem) {
+    needs_fusewb();
+    for (const auto &seen : make_everything(0, true, "nothing")) {
+        EXPECT_EQ(seen.labels, 0u);
+        EXPECT_TRUE(seen.groups.empty());
+    }
+    for (const auto &seen : make_everything(protocol::create_supp_group, true, "member"))
+        EXPECT_EQ(seen.groups, std::vector<std::uint32_t>{1234});
+    for (const auto &seen : make_everything(protocol::create_supp_group, false, "stranger"))
+        EXPECT_TRUE(seen.groups.empty());
+    // Without a security module that labels files it says that there is none.
+    bool labelled = fs::exists("/sys/fs/selinux/enforce");
+    for (const auto &seen :
+         make_everything(protocol::create_supp_group | protocol::security_ctx, true, "both")) {
+        EXPECT_EQ(seen.labels, 1u);
+        EXPECT_EQ(seen.label, labelled ? "security.selinux" : "");
+        EXPECT_EQ(seen.groups, std::vector<std::uint32_t>{1234});
+    }
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Directories: what a listing brings beside the names, and what may be asked of one at a time.
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <mutex>
+#include <set>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "support/files.h"
+#include "support/guest_test.h"
+#include "support/protocol.h"
+#include "support/raw_server.h"
+#include "support/task.h"
+
+using namespace fusewb::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+// One name in an answer to READDIRPLUS, or to READDIR if not @plus: a node, the place after it, and
+// attributes that are believed.
+std::string listed(const std::string &name, std::uint64_t node, std::uint64_t next,
+                   const fuse_attr &attr, bool plus = true) {
+    fuse_direntplus entry{};
+    entry.entry_out.nodeid = node;
+    entry.entry_out.generation = 1;
+    entry.entry_out.attr_valid = entry.entry_out.entry_valid = 3600;
+    entry.entry_out.attr = attr;
+    entry.dirent.ino = node;
+    entry.dirent.off = next;
+    entry.dirent.namelen = static_cast<std::uint32_t>(name.size());
+    entry.dirent.type = DT_REG;
+    auto whole = bytes_of(entry);
+    std::string out(plus ? whole : whole.substr(offsetof(fuse_direntplus, dirent)));
+    out += name;
+    out.resize(FUSE_DIRENT_ALIGN(out.size()));
+    return out;
+}
+
+} // namespace
+
+GUEST_TEST(Directory, EntriesOfAListingCountLookupsButForTheDirectoryAndItsParent) {
+    needs_fusewb();
+    RawServer server({.init_flags = FUSE_DO_READDIRPLUS});
+    std::mutex mutex;
+    std::multiset<std::uint64_t> forgotten;
+    for (std::uint32_t opcode : {FUSE_FORGET, FUSE_BATCH_FORGET})
+        server.on(opcode, [&, opcode](const Request &request) {
+            std::lock_guard lock(mutex);
+            if (opcode == FUSE_FORGET)
+                forgotten.insert(request.header.nodeid);
+            for (std::size_t at = sizeof(fuse_batch_forget_in);
+                 opcode == FUSE_BATCH_FORGET && at + sizeof(fuse_forget_one) <= request.body.size();
+                 at += sizeof(fuse_forget_one)) {
+                fuse_forget_one one;
+                std::memcpy(&one, request.body.data() + at, sizeof(one));
+                forgotten.insert(one.nodeid);
+            }
+            return false;
+        });
+    server.on(FUSE_READDIRPLUS, [&](const Request &request) {
+        std::string out;
+        std::uint64_t node = 100;
+        // The second to last cannot be: a file of no type. The last ends the listing.
+        for (std::string name : {".", "..", "typeless", "a/b"}) {
+            std::uint64_t number = node++;
+            fuse_attr attr = protocol::file_attributes(number + 1, 5);
+            if (name == "typeless")
+                attr.mode = 0;
+            if (number - 99 > request.as<fuse_read_in>().offset)
+                out += listed(name, number, number - 99, attr);
+        }
+        server.answer(request, out);
+        return true;
+    });
+    DIR *directory = opendir(server.mnt().c_str());
+    ASSERT_NE(directory, nullptr);
+    while (readdir(directory))
+        ;
+    closedir(directory);
+    EXPECT_GE(server.connection()[FUSEWB_A_COUNTER_MALFORMED], 2u);
+    EXPECT_TRUE(wait_until(20s, [&] {
+        std::lock_guard lock(mutex);
+        return forgotten.count(102) && forgotten.count(103);
+    }));
+    std::lock_guard lock(mutex);
+    EXPECT_EQ(forgotten.count(100) + forgotten.count(101), 0u);
+}
+
+GUEST_TEST(Directory, ListingBringsTheAttributesIfTheServerSaysSo) {
+    needs_fusewb();
+    for (bool automatic : {true, false}) {
+        RawServer server({.init_flags = FUSE_DO_READDIRPLUS |
+                                        (automatic ? std::uint64_t(FUSE_READDIRPLUS_AUTO) : 0),
+                          .name = automatic ? "auto" : "always"});
+        auto list = [&](const Request &request, bool plus) {
+            auto in = request.as<fuse_read_in>();
+            std::string out;
+            // Two names an answer.
+            for (std::uint64_t i = in.offset; i < std::min<std::uint64_t>(in.offset + 2, 8); i++) {
+                std::string name{'n', static_cast<char>('0' + i)};
+                out += listed(name, 100 + i, i + 1, protocol::file_attributes(100 + i, 5), plus);
+            }
+            server.answer(request, out);
+            return true;
+        };
+        server.on(FUSE_READDIR, [&](const Request &request) { return list(request, false); });
+        server.on(FUSE_READDIRPLUS, [&](const Request &request) { return list(request, true); });
+        EXPECT_EQ(std::distance(fs::directory_iterator(server.mnt()), {}), 8);
+        EXPECT_GE(server.seen(FUSE_READDIRPLUS), 1u);
+        // Nobody looked at what the first answer brought.
+        EXPECT_EQ(server.seen(FUSE_READDIR) > 0, automatic);
+        std::size_t lookups = server.seen(FUSE_LOOKUP);
+        struct stat st;
+        ASSERT_EQ(stat(server.mnt("n0").c_str(), &st), 0);
+        ASSERT_EQ(stat(server.mnt("n1").c_str(), &st), 0);
+        EXPECT_EQ(st.st_size, 5);
+        EXPECT_EQ(server.seen(FUSE_LOOKUP), lookups) << "asked for what was known";
+    }
+}
+
+GUEST_TEST(Directory, LookupsRunSideBySideIfTheServerSaysSo) {
+    needs_fusewb();
+    for (bool parallel : {true, false}) {
+        RawServer server({.init_flags = parallel ? std::uint64_t(FUSE_PARALLEL_DIROPS) : 0,
+                          .name = parallel ? "parallel" : "serial"});
+        server.hold(FUSE_LOOKUP);
+        auto look = [&](const char *name) {
+            return [&server, name] { return access(server.mnt(name).c_str(), F_OK) ? errno : 0; };
+        };
+        Task one("look", look("one")), other("look", look("other"));
+        ASSERT_TRUE(server.wait_held(FUSE_LOOKUP, parallel ? 2 : 1));
+        EXPECT_FALSE(
+            wait_until(300ms, [&] { return server.held(FUSE_LOOKUP) > (parallel ? 2u : 1u); }));
+        server.release(FUSE_LOOKUP);
+        for (Task *task : {&one, &other}) {
+            EXPECT_TRUE(task->ends_within(20s)) << task->where();
+            EXPECT_EQ(task->status(), ENOENT);
+        }
+    }
+}
