@@ -483,7 +483,10 @@ int fusewb_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 			set_local_times(inode, attr);
 			mark_inode_dirty_sync(inode);
 		}
-		return 0;
+		/* The set-user-ID bits are left, which OPEN need not take away. */
+		attr->ia_valid &= ATTR_MODE;
+		if (!attr->ia_valid)
+			return 0;
 	}
 
 	if (fusewb_local_times(inode)) {

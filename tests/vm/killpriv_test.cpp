@@ -3,6 +3,7 @@
 // it says so.
 #include <atomic>
 #include <cerrno>
+#include <functional>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -75,4 +76,87 @@ GUEST_TEST(Killpriv, TheFirstVersionLeavesTheBitsToTheServerToo) {
     EXPECT_EQ(task.status(), 0);
     EXPECT_FALSE(valid & FATTR_MODE) << "the kernel took them away";
     EXPECT_FALSE(valid & FATTR_KILL_SUIDGID) << "which is of the second version";
+}
+
+namespace {
+
+// What nobody, whose file it is, does to one with set-user-ID bits.
+struct Change {
+    const char *what;
+    std::function<int(const std::filesystem::path &)> act;
+    std::uint64_t flags = 0;     // of FUSE_INIT
+    bool server_is_asked = true; // by a server of the second version
+};
+
+const Change changes[] = {
+    {"truncate", [](const auto &path) { return truncate(path.c_str(), 3); }},
+    {"open with O_TRUNC", [](const auto &path) { return open(path.c_str(), O_WRONLY | O_TRUNC); }},
+    {"open that truncates by itself",
+     [](const auto &path) { return open(path.c_str(), O_WRONLY | O_TRUNC); }, FUSE_ATOMIC_O_TRUNC},
+    {"chown", [](const auto &path) { return chown(path.c_str(), 65534, 65534); }, 0, false},
+    {"write",
+     [](const auto &path) {
+         Fd file(path, O_WRONLY);
+         return pwrite(file, "x", 1, 0) == 1 ? 0 : -1;
+     }},
+};
+
+// Return: did a SETATTR have a mode without the bits, and did one, an OPEN or a WRITE ask the
+// server to take them away?
+std::pair<bool, bool> who_takes_them(const Change &change, std::uint64_t flags, bool writeback,
+                                     const std::string &name) {
+    RawServer server({.writeback = writeback,
+                      .mount_options = "allow_other",
+                      .init_flags = flags,
+                      .name = name});
+    server.set_content("f", "content");
+    check(chown(server.mnt("f").c_str(), 65534, 65534), "chown");
+    check(chmod(server.mnt("f").c_str(), 06777), "chmod");
+    std::atomic<bool> kernel = false, asked = false;
+    server.on(FUSE_SETATTR, [&](const Request &request) {
+        auto in = request.as<fuse_setattr_in>();
+        if (in.valid & FATTR_MODE && !(in.mode & 06000))
+            kernel = true;
+        if (in.valid & FATTR_KILL_SUIDGID)
+            asked = true;
+        return false;
+    });
+    server.on(FUSE_OPEN, [&](const Request &request) {
+        if (request.as<fuse_open_in>().open_flags & FUSE_OPEN_KILL_SUIDGID)
+            asked = true;
+        return false;
+    });
+    server.on(FUSE_WRITE, [&](const Request &request) {
+        if (request.as<fuse_write_in>().write_flags & FUSE_WRITE_KILL_SUIDGID)
+            asked = true;
+        return false;
+    });
+    Task task(change.what, [&] {
+        become_nobody();
+        return change.act(server.mnt("f")) < 0 ? errno : 0;
+    });
+    EXPECT_TRUE(task.ends_within(20s)) << task.where();
+    EXPECT_EQ(task.status(), 0);
+    return {kernel, asked};
+}
+
+} // namespace
+
+GUEST_TEST(Killpriv, IsTheKernelsWorkUnlessTheServerSaysOtherwise) {
+    needs_fusewb();
+    int number = 0;
+    for (const auto &change : changes)
+        for (bool writeback : {true, false}) {
+            SCOPED_TRACE(std::string(change.what) + (writeback ? ", writeback" : ""));
+            auto taken = [&](std::uint64_t flags) {
+                return who_takes_them(change, flags | change.flags, writeback,
+                                      std::to_string(number++));
+            };
+            // What is written to the cache reaches the server too late.
+            bool cached = writeback && change.what == std::string("write");
+            EXPECT_EQ(taken(0), std::pair(true, false));
+            EXPECT_EQ(taken(FUSE_HANDLE_KILLPRIV), std::pair(cached, false));
+            EXPECT_EQ(taken(FUSE_HANDLE_KILLPRIV_V2),
+                      std::pair(cached, change.server_is_asked && !cached));
+        }
 }
