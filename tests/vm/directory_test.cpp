@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "support/client.h"
 #include "support/files.h"
 #include "support/guest_test.h"
 #include "support/protocol.h"
@@ -143,4 +144,34 @@ GUEST_TEST(Directory, LookupsRunSideBySideIfTheServerSaysSo) {
             EXPECT_EQ(task->status(), ENOENT);
         }
     }
+}
+
+ON_CLIENTS(DirectorySync, "fusewb", "fuse");
+
+CLIENT_TEST(DirectorySync, IsSentWithTheHandleAndItsErrorTold) {
+    RawServer server({.type = client.type});
+    server.on(FUSE_OPENDIR, [&](const Request &request) {
+        fuse_open_out out{};
+        out.fh = 4711;
+        server.answer(request, bytes_of(out));
+        return true;
+    });
+    fuse_fsync_in in{};
+    int error = 0;
+    server.on(FUSE_FSYNCDIR, [&](const Request &request) {
+        in = request.as<fuse_fsync_in>();
+        server.answer_error(request, error);
+        return true;
+    });
+    Fd directory(server.mnt(), O_RDONLY | O_DIRECTORY);
+    EXPECT_EQ(fsync(directory), 0);
+    EXPECT_EQ(in.fh, 4711u);
+    EXPECT_EQ(in.fsync_flags & FUSE_FSYNC_FDATASYNC, 0u);
+    EXPECT_EQ(fdatasync(directory), 0);
+    EXPECT_EQ(in.fsync_flags & FUSE_FSYNC_FDATASYNC, unsigned(FUSE_FSYNC_FDATASYNC));
+    error = EIO;
+    EXPECT_EQ(fsync(directory), -1);
+    EXPECT_EQ(errno, EIO);
+    EXPECT_EQ(server.seen(FUSE_FSYNCDIR), 3u);
+    EXPECT_EQ(server.seen(FUSE_FSYNC), 0u);
 }
