@@ -323,6 +323,48 @@ GUEST_TEST(CopyRange, TheOlderOperationAndTheKernelStandInForTheYoungerOne) {
     EXPECT_EQ(difference(pattern(10000, 1), read_file(server.mnt("out"))), "");
 }
 
+GUEST_TEST(CopyRange, TheYoungerOperationCountsBeyondFourGibibytes) {
+    needs_fusewb();
+    constexpr std::uint64_t five = 5ull << 30;
+    RawServer server;
+    server.set_content("in", "content");
+    std::uint64_t copied = five;
+    server.on(FUSE_LOOKUP, [&](const Request &request) {
+        if (request.name(0) != "in")
+            return false;
+        fuse_entry_out out{};
+        out.nodeid = server.node_of("in");
+        out.generation = 1;
+        out.attr_valid = out.entry_valid = 3600;
+        out.attr = protocol::file_attributes(out.nodeid, five);
+        server.answer(request, bytes_of(out));
+        return true;
+    });
+    fuse_copy_file_range_in asked{};
+    server.on(protocol::copy_file_range_64, [&](const Request &request) {
+        asked = request.as<fuse_copy_file_range_in>();
+        server.answer(request, bytes_of(copied));
+        return true;
+    });
+    Fd in(server.mnt("in"), O_RDONLY), out(server.mnt("out"), O_RDWR | O_CREAT);
+    auto copy = [&] {
+        off64_t from = 0, to = 0;
+        ssize_t n = copy_file_range(in, &from, out, &to, five, 0);
+        return n < 0 ? -errno : n;
+    };
+    EXPECT_EQ(copy(), ssize_t(five));
+    EXPECT_EQ(asked.len, five);
+    EXPECT_EQ(asked.nodeid_out, server.node_of("out"));
+    struct stat st;
+    ASSERT_EQ(fstat(out, &st), 0);
+    EXPECT_EQ(st.st_size, off_t(five));
+    copied = 4096;
+    EXPECT_EQ(copy(), 4096);
+    copied = five + 1;
+    EXPECT_EQ(copy(), -EIO) << "more than was asked for";
+    EXPECT_EQ(server.seen(FUSE_COPY_FILE_RANGE), 0u);
+}
+
 GUEST_TEST(Seek, DataAndHolesAreWhereTheServerSaysAfterItHasTheData) {
     needs_fusewb();
     RawServer server;
@@ -390,6 +432,49 @@ GUEST_TEST(Tmpfile, IsAFileWithoutAName) {
         EXPECT_EQ(errno, EOPNOTSUPP);
     }
     EXPECT_EQ(server.seen(FUSE_TMPFILE), before + 1);
+}
+
+GUEST_TEST(Tmpfile, GetsANameUnlessItIsExclusive) {
+    needs_fusewb();
+    RawServer server;
+    std::uint64_t node = 0;
+    auto entry = [&](std::uint32_t links) {
+        fuse_entry_out out{};
+        out.nodeid = node;
+        out.generation = 1;
+        out.attr_valid = out.entry_valid = 3600;
+        out.attr = protocol::file_attributes(node, 7);
+        out.attr.nlink = links;
+        return out;
+    };
+    // Without a name it has no link either.
+    server.on(FUSE_TMPFILE, [&](const Request &request) {
+        server.set_content("hidden", "content");
+        node = server.node_of("hidden");
+        server.answer(request,
+                      std::string(bytes_of(entry(0))) + std::string(bytes_of(fuse_open_out{})));
+        return true;
+    });
+    server.on(FUSE_LINK, [&](const Request &request) {
+        EXPECT_EQ(request.as<fuse_link_in>().oldnodeid, node);
+        EXPECT_EQ(request.name(sizeof(fuse_link_in)), "named");
+        server.answer(request, bytes_of(entry(1)));
+        return true;
+    });
+    auto link_to = [&](int fd, const char *name) {
+        return linkat(fd, "", AT_FDCWD, server.mnt(name).c_str(), AT_EMPTY_PATH) ? errno : 0;
+    };
+    Fd exclusive(server.mnt(), O_RDWR | O_TMPFILE | O_EXCL, 0600);
+    EXPECT_EQ(link_to(exclusive, "named"), ENOENT);
+    EXPECT_EQ(server.seen(FUSE_LINK), 0u);
+    exclusive.reset();
+    Fd file(server.mnt(), O_RDWR | O_TMPFILE, 0600);
+    ASSERT_EQ(link_to(file, "named"), 0);
+    struct stat st;
+    ASSERT_EQ(stat(server.mnt("named").c_str(), &st), 0);
+    EXPECT_EQ(st.st_ino, node);
+    EXPECT_EQ(st.st_nlink, 1u);
+    EXPECT_EQ(read_file(server.mnt("named")), "content");
 }
 
 GUEST_TEST(Statx, TellsWhenAFileWasMadeIfTheServerKnows) {

@@ -364,3 +364,43 @@ GUEST_TEST(Acl, TheUmaskIsTheServersIfItAsksForIt) {
         EXPECT_EQ(made.umask, 027u);
     }
 }
+
+GUEST_TEST(Acl, ADefaultOneIsTheServersToInherit) {
+    needs_fusewb();
+    constexpr std::uint32_t none = ACL_UNDEFINED_ID;
+    for (bool dont_mask : {false, true}) {
+        RawServer server(
+            {.mount_options = "allow_other",
+             .init_flags = FUSE_POSIX_ACL | (dont_mask ? std::uint64_t(FUSE_DONT_MASK) : 0),
+             .name = dont_mask ? "unmasked" : "masked"});
+        Values values(server);
+        values.put(FUSE_ROOT_ID, "system.posix_acl_default", acl_for_nobody(6));
+        umask(077);
+        fuse_create_in asked{};
+        server.on(FUSE_CREATE, [&](const Request &request) {
+            asked = request.as<fuse_create_in>();
+            // The new file has nobody's entry, and the mask for the bits of the group.
+            fuse_create_in made = asked;
+            made.mode = asked.mode & 0660;
+            Request changed = request;
+            changed.body.replace(0, sizeof(made), bytes_of(made));
+            values.put(2, "system.posix_acl_access",
+                       acl({{ACL_USER_OBJ, static_cast<std::uint16_t>(made.mode >> 6 & 7), none},
+                            {ACL_USER, 6, 65534},
+                            {ACL_GROUP_OBJ, 0, none},
+                            {ACL_MASK, static_cast<std::uint16_t>(made.mode >> 3 & 7), none},
+                            {ACL_OTHER, 0, none}}));
+            server.carry_out(changed);
+            return true;
+        });
+        Fd file(server.mnt("f"), O_RDWR | O_CREAT, 0666);
+        // Only a server that asks for it can leave the umask out, as such an ACL wants it.
+        EXPECT_EQ(asked.mode & 0777, dont_mask ? 0666u : 0600u);
+        EXPECT_EQ(asked.umask, 077u);
+        EXPECT_EQ(server.seen(FUSE_SETXATTR), 0u) << "the kernel has made one itself";
+        struct stat st;
+        ASSERT_EQ(fstat(file, &st), 0);
+        EXPECT_EQ(st.st_mode & 0777, dont_mask ? 0660u : 0600u);
+        EXPECT_EQ(open_as_nobody(server.mnt("f"), O_RDWR), dont_mask ? 0 : EACCES);
+    }
+}
