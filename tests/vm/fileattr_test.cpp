@@ -9,6 +9,7 @@
 #include <linux/capability.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -251,6 +252,55 @@ CLIENT_TEST(InodeFlags, ErrorsOfTheServerAreTold) {
     });
     EXPECT_EQ(control(file, FS_IOC_GETFLAGS, &flags), EACCES);
 }
+
+#ifdef __x86_64__
+namespace {
+
+// ioctl(2) as a program of 32 bits calls it. Return: 0 or errno.
+int control32(int fd, std::uint32_t command, void *argument) {
+    long result;
+    asm volatile("int $0x80"
+                 : "=a"(result)
+                 : "a"(54L), "b"(long(fd)), "c"(long(command)), "d"(argument)
+                 : "memory", "r8", "r9", "r10", "r11");
+    return -static_cast<int>(result);
+}
+
+void needs_programs_of_32_bits() {
+    if (slurp("/proc/cpuinfo").find("User Mode Linux") != std::string::npos)
+        throw Skip("user-mode Linux has no system calls of 32-bit programs");
+    Task task("a system call of 32 bits", [] { return control32(-1, 0, nullptr); });
+    EXPECT_TRUE(task.ends_within(20s)) << task.where();
+    if (task.status() != EBADF)
+        throw Skip("this kernel runs no programs of 32 bits");
+}
+
+} // namespace
+
+CLIENT_TEST(InodeFlags, AreTheSameToProgramsOf32Bits) {
+    needs_programs_of_32_bits();
+    Flagged flagged(client);
+    Fd file(flagged.server.mnt("f"), O_RDONLY);
+    // What it points to has to be where such a program has its memory.
+    auto *argument = static_cast<std::uint32_t *>(mmap(
+        nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0));
+    ASSERT_NE(argument, MAP_FAILED);
+    EXPECT_EQ(control32(file, FS_IOC32_GETFLAGS, argument), 0);
+    EXPECT_EQ(argument[0], unsigned(FS_NODUMP_FL));
+    EXPECT_EQ(flagged.last.cmd, unsigned(FS_IOC_GETFLAGS));
+    EXPECT_EQ(flagged.last.flags & FUSE_IOCTL_COMPAT, 0u) << "it is the kernel that asks";
+    argument[0] = FS_SYNC_FL;
+    EXPECT_EQ(control32(file, FS_IOC32_SETFLAGS, argument), 0);
+    EXPECT_EQ(flagged.flags, unsigned(FS_SYNC_FL));
+    // Of any other command the server hears who calls.
+    EXPECT_EQ(control32(file, _IOWR('E', 1, std::uint64_t), argument), 0);
+    EXPECT_EQ(flagged.last.cmd, unsigned(_IOWR('E', 1, std::uint64_t)));
+    EXPECT_EQ(flagged.last.flags, unsigned(FUSE_IOCTL_COMPAT | FUSE_IOCTL_32BIT));
+    Fd directory(flagged.server.mnt(), O_RDONLY | O_DIRECTORY);
+    EXPECT_EQ(control32(directory, _IOWR('E', 1, std::uint64_t), argument), 0);
+    EXPECT_EQ(flagged.last.flags, unsigned(FUSE_IOCTL_COMPAT | FUSE_IOCTL_32BIT | FUSE_IOCTL_DIR));
+}
+#endif
 
 GUEST_TEST(InodeFlagAnswers, ThatCannotBeAreErrors) {
     needs_fusewb();
