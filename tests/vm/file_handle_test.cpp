@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // What name_to_handle_at(2) gives is opened again by the number of the node alone, for those
 // servers that find it by that.
+#include <atomic>
 #include <cerrno>
+#include <map>
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,6 +14,7 @@
 #include "support/guest_test.h"
 #include "support/protocol.h"
 #include "support/raw_server.h"
+#include "support/task.h"
 
 using namespace fusewb::test;
 namespace fs = std::filesystem;
@@ -20,11 +24,16 @@ namespace {
 // A file handle as name_to_handle_at(2) makes it.
 class Handle {
 public:
-    explicit Handle(const fs::path &path) {
-        handle()->handle_bytes = MAX_HANDLE_SZ;
+    explicit Handle(const fs::path &path, int flags = 0) {
+        errno = make(path, flags);
+        check(errno ? -1 : 0, "name_to_handle_at " + path.string());
+    }
+    Handle() = default;
+    // Return: 0 or errno.
+    int make(const fs::path &path, int flags = 0) {
         int mount_id;
-        check(name_to_handle_at(AT_FDCWD, path.c_str(), handle(), &mount_id, 0),
-              "name_to_handle_at " + path.string());
+        handle()->handle_bytes = MAX_HANDLE_SZ;
+        return name_to_handle_at(AT_FDCWD, path.c_str(), handle(), &mount_id, flags) ? errno : 0;
     }
     // Return: a descriptor, or minus errno.
     int open_at(int mount_fd) {
@@ -124,4 +133,175 @@ GUEST_TEST(FileHandle, OfAServerThatFindsNothingGoesStale) {
     }
     forget_names(server, "f", 1);
     EXPECT_EQ(handle.open_at(directory), -ESTALE);
+}
+
+namespace {
+
+// Of name_to_handle_at(2): the handle names the directory too.
+constexpr int connectable = 0x002;
+
+// d, e in it, and a file x in that: what RawServer has no directories for.
+class Tree {
+public:
+    explicit Tree(RawServer &server) : server_(server) {
+        server.on(FUSE_LOOKUP, [this](const Request &request) {
+            look_up(request);
+            return true;
+        });
+        server.on(FUSE_GETATTR, [this](const Request &request) {
+            fuse_attr_out out{};
+            out.attr = attributes(request.header.nodeid);
+            server_.answer(request, bytes_of(out));
+            return true;
+        });
+        for (std::uint32_t opcode : {FUSE_OPEN, FUSE_OPENDIR})
+            server.on(opcode, [this](const Request &request) {
+                server_.answer(request, bytes_of(fuse_open_out{}));
+                return true;
+            });
+        server.on(FUSE_READDIR, [this](const Request &request) {
+            list(request);
+            return true;
+        });
+        server.on(FUSE_BATCH_FORGET, [this](const Request &request) {
+            forgotten_ += request.as<fuse_batch_forget_in>().count;
+            return false;
+        });
+    }
+    // The kernel gives all of them back.
+    void forget() {
+        std::size_t before = forgotten_;
+        write_setting("/proc/sys/vm/drop_caches", "2");
+        struct {
+            std::uint32_t count = 3;
+            std::uint32_t padding = 0;
+            std::uint64_t spare = 0;
+            std::uint64_t nodes[3] = {file, inner, outer};
+        } out;
+        EXPECT_TRUE(wait_until(10s, [&] {
+            server_.notify(protocol::notify_prune, bytes_of(out));
+            return forgotten_ >= before + 3;
+        })) << "still cached";
+    }
+    // What the server says is above d.
+    std::uint64_t above_outer = FUSE_ROOT_ID;
+    static constexpr std::uint64_t outer = 50, inner = 51, file = 52;
+
+private:
+    static fuse_attr attributes(std::uint64_t node) {
+        fuse_attr attr = protocol::file_attributes(node, 0);
+        if (node != file)
+            attr.mode = S_IFDIR | 0755;
+        return attr;
+    }
+    void look_up(const Request &request) {
+        static const std::map<std::pair<std::uint64_t, std::string>, std::uint64_t> names{
+            {{FUSE_ROOT_ID, "d"}, outer}, {{outer, "e"}, inner}, {{inner, "x"}, file},
+            {{inner, ".."}, outer},       {{file, ".."}, inner},
+        };
+        fuse_entry_out out{};
+        auto found = names.find({request.header.nodeid, request.name(0)});
+        if (request.name(0) == ".")
+            out.nodeid = request.header.nodeid;
+        else if (request.header.nodeid == outer && request.name(0) == "..")
+            out.nodeid = above_outer;
+        else if (found != names.end())
+            out.nodeid = found->second;
+        if (!out.nodeid) {
+            server_.answer_error(request, ENOENT);
+            return;
+        }
+        out.generation = out.nodeid == FUSE_ROOT_ID ? 0 : 1;
+        out.attr_valid = out.entry_valid = 3600;
+        out.attr = attributes(out.nodeid);
+        server_.answer(request, bytes_of(out));
+    }
+    void list(const Request &request) {
+        std::uint64_t node = request.header.nodeid == FUSE_ROOT_ID ? std::uint64_t(outer)
+                                                                   : request.header.nodeid + 1;
+        const char *name = node == outer ? "d" : node == inner ? "e" : "x";
+        fuse_dirent entry{node, 1, 1, node == file ? unsigned(DT_REG) : unsigned(DT_DIR)};
+        std::string out(reinterpret_cast<const char *>(&entry), FUSE_NAME_OFFSET);
+        out += name;
+        out.resize(FUSE_DIRENT_ALIGN(out.size()));
+        server_.answer(request, request.as<fuse_read_in>().offset ? std::string() : out);
+    }
+
+    RawServer &server_;
+    std::atomic<std::size_t> forgotten_ = 0;
+};
+
+fs::path path_of(int fd) { return fs::read_symlink("/proc/self/fd/" + std::to_string(fd)); }
+
+} // namespace
+
+GUEST_TEST(FileHandle, OfADirectoryLeadsToItsPlaceInTheTree) {
+    needs_fusewb();
+    RawServer server({.init_flags = FUSE_EXPORT_SUPPORT});
+    Tree tree(server);
+    Handle handle(server.mnt("d/e"));
+    Fd root(server.mnt(), O_RDONLY | O_DIRECTORY);
+    struct stat st;
+    ASSERT_EQ(stat(server.mnt("d/e/x").c_str(), &st), 0);
+    for (bool cached : {true, false}) {
+        if (!cached)
+            tree.forget();
+        Fd directory(handle.open_at(root));
+        ASSERT_GE(directory, 0) << "cached " << cached << ", " << directory;
+        EXPECT_EQ(path_of(directory), server.mnt("d/e"));
+        ASSERT_EQ(fstat(directory, &st), 0);
+        EXPECT_EQ(st.st_ino, Tree::inner);
+        EXPECT_EQ(fstatat(directory, "../../d/e/x", &st, 0), 0);
+    }
+}
+
+GUEST_TEST(FileHandle, ThatNamesTheDirectoryLeadsToTheNameOfAFile) {
+    needs_fusewb();
+    RawServer server({.init_flags = FUSE_EXPORT_SUPPORT});
+    Tree tree(server);
+    Handle alone(server.mnt("d/e/x")), with_directory;
+    Fd root(server.mnt(), O_RDONLY | O_DIRECTORY);
+    int error = with_directory.make(server.mnt("d/e/x"), connectable);
+    if (error == EINVAL)
+        throw Skip("this kernel has no AT_HANDLE_CONNECTABLE");
+    ASSERT_EQ(error, 0);
+    tree.forget();
+    {
+        Fd file(alone.open_at(root));
+        ASSERT_GE(file, 0) << file;
+        EXPECT_NE(path_of(file), server.mnt("d/e/x")) << "found without being told where";
+    }
+    Fd file(with_directory.open_at(root));
+    ASSERT_GE(file, 0) << file;
+    EXPECT_EQ(path_of(file), server.mnt("d/e/x"));
+}
+
+GUEST_TEST(FileHandle, OfADirectoryBelowItselfIsStale) {
+    needs_fusewb();
+    RawServer server({.init_flags = FUSE_EXPORT_SUPPORT});
+    Tree tree(server);
+    Handle handle(server.mnt("d/e"));
+    Fd root(server.mnt(), O_RDONLY | O_DIRECTORY);
+    struct stat st;
+    ASSERT_EQ(stat(server.mnt("d/e/x").c_str(), &st), 0);
+    tree.forget();
+    for (std::uint64_t above : {Tree::inner, Tree::outer, Tree::file}) {
+        tree.above_outer = above;
+        Task task("open by handle", [&] { return handle.open_at(root) < 0 ? 1 : 0; });
+        EXPECT_TRUE(task.ends_within(20s)) << task.where();
+        EXPECT_EQ(task.status(), 1) << above;
+    }
+}
+
+GUEST_TEST(FileHandle, IsNotMadeForAServerThatSaysSo) {
+    needs_fusewb();
+    RawServer other({.name = "other"});
+    other.set_content("f", "content");
+    Handle foreign(other.mnt("f")), handle;
+    RawServer server({.init_flags = protocol::no_export_support, .name = "none"});
+    server.set_content("f", "content");
+    EXPECT_EQ(read_file(server.mnt("f")), "content");
+    EXPECT_EQ(handle.make(server.mnt("f")), EOPNOTSUPP);
+    Fd root(server.mnt(), O_RDONLY | O_DIRECTORY);
+    EXPECT_EQ(foreign.open_at(root), -ESTALE);
 }
