@@ -183,6 +183,21 @@ def table(args):
             print(f"{scale}\n")
 
 
+def summary(args):
+    """Markdown: of one file a column for each condition, of several one for each kernel."""
+    files = [load(path) for path in args.json]
+    if len(files) == 1:
+        columns = [(CONDITIONS[name], results["works"])
+                   for name, results in files[0]["conditions"].items()]
+    else:
+        columns = [(data["kernel"], data["conditions"]["shipped"]["works"]) for data in files]
+    lines = [[title, *(ratio_with_spread(ratios(works[work], "fusewb", "fuse", rate))
+                       if work in works else "" for _, works in columns)]
+             for work, title in TITLES.items()]
+    print(tabulate(lines, ["work", *(name for name, _ in columns)], tablefmt="github",
+                   disable_numparse=True))
+
+
 def plot(data, condition, results, path):
     import matplotlib
     matplotlib.use("svg")
@@ -265,6 +280,9 @@ def main():
     one.add_argument("json")
     one.add_argument("--github", action="store_true", help="as Markdown")
     one.set_defaults(run=table)
+    one = commands.add_parser("summary", help="fusewb/fuse alone, as Markdown")
+    one.add_argument("json", nargs="+")
+    one.set_defaults(run=summary)
     one = commands.add_parser("page", help="JSON files as a page with plots")
     one.add_argument("directory")
     one.add_argument("json", nargs="+")
