@@ -75,12 +75,13 @@ goes() {
     }
 }
 
-# verified NAME VERSION MODE: the line of the table; writes are to have gone that way.
+# verified NAME VERSION MODE: the line of the table; writes are to have gone that way. What was copied
+# is below $copied, or else below the mount.
 verified() {
     local how=${mounted_as//$base/...}
     how=${how//$here\//}
     goes "$3"
-    echo "[ SERVER   ] $1 | $2 | $how | $3 | $(find "$mnt" -type f 2>/dev/null | wc -l) files"
+    echo "[ SERVER   ] $1 | $2 | $how | $3 | $(find "${copied:-$mnt}" -type f 2>/dev/null | wc -l) files"
 }
 
 # done_on NAME VERSION TEXT: the line of the table of work; what was done, in a few words.

@@ -7,5 +7,5 @@ serve() {
     mount_as "passthrough_fh#"
     copy_and_verify "$mnt$base/back"
     same_tree "$tree" "$base/back/tree"
-    mnt=$mnt$base/back verified "passthrough_fh (libfuse)" "$(version_of libfuse3-dev)" through
+    copied=$mnt$base/back verified "passthrough_fh (libfuse)" "$(version_of libfuse3-dev)" through
 }
