@@ -54,6 +54,16 @@ Failure gone(model::ConnectionId id) {
     return {"connection " + std::to_string(id) + " is gone", ENOENT};
 }
 
+// Logs each. Return: all of them, a line each.
+std::string report(const std::vector<policy::RuleError> &errors) {
+    std::string all;
+    for (const policy::RuleError &error : errors) {
+        log::error(error.text());
+        all += (all.empty() ? "" : "\n") + error.text();
+    }
+    return all;
+}
+
 } // namespace
 
 Governor::Governor(kernel::Link &link, model::Registry &registry, const policy::Accounts &accounts,
@@ -63,9 +73,8 @@ Governor::Governor(kernel::Link &link, model::Registry &registry, const policy::
 
 void Governor::load() {
     policy::RuleSet set = policy::readRules(directories_, accounts_);
-    for (const policy::RuleError &error : set.errors)
-        log::error(error.text());
     if (!set.errors.empty()) {
+        report(set.errors);
         if (auto kept = store_.loadRules(accounts_)) {
             log::error("the rules that were in force stay in force");
             rules_ = std::move(*kept);
@@ -86,11 +95,7 @@ void Governor::take(std::vector<policy::Rule> rules) {
 Outcome Governor::reload() {
     policy::RuleSet set = policy::readRules(directories_, accounts_);
     if (!set.errors.empty()) {
-        std::string all;
-        for (const policy::RuleError &error : set.errors) {
-            log::error(error.text());
-            all += (all.empty() ? "" : "\n") + error.text();
-        }
+        const std::string all = report(set.errors);
         log::error("the rules that were in force stay in force");
         return Failure{all, EINVAL};
     }
