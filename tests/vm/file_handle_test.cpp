@@ -231,24 +231,32 @@ private:
     std::atomic<std::size_t> forgotten_ = 0;
 };
 
+// The handle of d/e, while all of the tree is known.
+struct KnownDirectory {
+    KnownDirectory() {
+        struct stat st;
+        check(stat(server.mnt("d/e/x").c_str(), &st), "stat");
+    }
+    RawServer server{{.init_flags = FUSE_EXPORT_SUPPORT}};
+    Tree tree{server};
+    Handle handle{server.mnt("d/e")};
+    Fd root{server.mnt(), O_RDONLY | O_DIRECTORY};
+};
+
 fs::path path_of(int fd) { return fs::read_symlink("/proc/self/fd/" + std::to_string(fd)); }
 
 } // namespace
 
 GUEST_TEST(FileHandle, OfADirectoryLeadsToItsPlaceInTheTree) {
     needs_fusewb();
-    RawServer server({.init_flags = FUSE_EXPORT_SUPPORT});
-    Tree tree(server);
-    Handle handle(server.mnt("d/e"));
-    Fd root(server.mnt(), O_RDONLY | O_DIRECTORY);
+    KnownDirectory known;
     struct stat st;
-    ASSERT_EQ(stat(server.mnt("d/e/x").c_str(), &st), 0);
     for (bool cached : {true, false}) {
         if (!cached)
-            tree.forget();
-        Fd directory(handle.open_at(root));
+            known.tree.forget();
+        Fd directory(known.handle.open_at(known.root));
         ASSERT_GE(directory, 0) << "cached " << cached << ", " << directory;
-        EXPECT_EQ(path_of(directory), server.mnt("d/e"));
+        EXPECT_EQ(path_of(directory), known.server.mnt("d/e"));
         ASSERT_EQ(fstat(directory, &st), 0);
         EXPECT_EQ(st.st_ino, Tree::inner);
         EXPECT_EQ(fstatat(directory, "../../d/e/x", &st, 0), 0);
@@ -278,16 +286,11 @@ GUEST_TEST(FileHandle, ThatNamesTheDirectoryLeadsToTheNameOfAFile) {
 
 GUEST_TEST(FileHandle, OfADirectoryBelowItselfIsStale) {
     needs_fusewb();
-    RawServer server({.init_flags = FUSE_EXPORT_SUPPORT});
-    Tree tree(server);
-    Handle handle(server.mnt("d/e"));
-    Fd root(server.mnt(), O_RDONLY | O_DIRECTORY);
-    struct stat st;
-    ASSERT_EQ(stat(server.mnt("d/e/x").c_str(), &st), 0);
-    tree.forget();
+    KnownDirectory known;
+    known.tree.forget();
     for (std::uint64_t above : {Tree::inner, Tree::outer, Tree::file}) {
-        tree.above_outer = above;
-        Task task("open by handle", [&] { return handle.open_at(root) < 0 ? 1 : 0; });
+        known.tree.above_outer = above;
+        Task task("open by handle", [&] { return known.handle.open_at(known.root) < 0 ? 1 : 0; });
         EXPECT_TRUE(task.ends_within(20s)) << task.where();
         EXPECT_EQ(task.status(), 1) << above;
     }

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <functional>
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
@@ -49,6 +50,15 @@ bool mtime_drops_data(std::uint64_t flags, const std::string &name) {
     EXPECT_EQ(fstat(file, &st), 0);
     EXPECT_EQ(st.st_mtime, 1000);
     return pread_all(file, 7, 0) == "CHANGED";
+}
+
+// Writes one block of a file that exists.
+std::function<int()> block_writer(RawServer &server, off_t offset) {
+    return [&server, offset] {
+        Fd file(server.mnt("f"), O_WRONLY);
+        pwrite_all(file, std::string(4096, 'w'), offset);
+        return 0;
+    };
 }
 
 } // namespace
@@ -136,15 +146,8 @@ GUEST_TEST(Negotiated, DirectWritesRunSideBySideIfTheServerSaysSo) {
                           .name = parallel ? "parallel" : "serial"});
         server.set_content("f", std::string(65536, 'x'));
         server.hold(FUSE_WRITE);
-        auto write_at = [&](off_t offset) {
-            return [&server, offset] {
-                Fd file(server.mnt("f"), O_WRONLY);
-                pwrite_all(file, std::string(4096, 'w'), offset);
-                return 0;
-            };
-        };
-        Task first("write", write_at(0)), second("write", write_at(8192));
-        Task same("write of the same bytes", write_at(0));
+        Task first("write", block_writer(server, 0)), second("write", block_writer(server, 8192));
+        Task same("write of the same bytes", block_writer(server, 0));
         ASSERT_TRUE(server.wait_held(FUSE_WRITE, parallel ? 2 : 1));
         EXPECT_FALSE(
             wait_until(300ms, [&] { return server.held(FUSE_WRITE) > (parallel ? 2u : 1u); }));
@@ -173,14 +176,7 @@ GUEST_TEST(Negotiated, ADirectWriteThatTakesCapabilitiesAwayRunsAlone) {
         return true;
     });
     server.hold(FUSE_REMOVEXATTR);
-    auto write_at = [&](off_t offset) {
-        return [&server, offset] {
-            Fd file(server.mnt("f"), O_WRONLY);
-            pwrite_all(file, std::string(4096, 'w'), offset);
-            return 0;
-        };
-    };
-    Task first("write", write_at(0)), second("write", write_at(8192));
+    Task first("write", block_writer(server, 0)), second("write", block_writer(server, 8192));
     ASSERT_TRUE(server.wait_held(FUSE_REMOVEXATTR, 1));
     EXPECT_FALSE(wait_until(300ms, [&] { return server.held(FUSE_REMOVEXATTR) > 1; }));
     EXPECT_EQ(server.seen(FUSE_WRITE), 0u) << "before they were gone";
