@@ -34,17 +34,19 @@
  * is this.
  *
  * A range ends in the thread of the server that answers, or of whoever aborts
- * the connection. No lock is needed there but the one below.
+ * the connection. No lock is needed there but the one below. Who ends it looks
+ * for those who wait whether what they wait for is over now: fsync of a thousand
+ * small requests sleeps once, not once for each of them.
  *
  * Lock order: inode lock, folio lock, fi->inflight_lock, the queue's lock. All
  * waiting is done without a folio lock, except for reading a folio in, which
  * the VFS wants locked; nothing that ends a range takes a folio lock.
  */
+#include <linux/completion.h>
 #include <linux/fs.h>
 #include <linux/interval_tree_generic.h>
+#include <linux/list.h>
 #include <linux/minmax.h>
-#include <linux/sched/signal.h>
-#include <linux/wait.h>
 
 #include "compat/compat.h"
 #include "inflight.h"
@@ -57,12 +59,100 @@
 INTERVAL_TREE_DEFINE(struct fusewb_range, rb, u64, subtree_last, FIRST, LAST,
 		     static inline, range_tree)
 
+/* What somebody does who meets a range in flight whose deadline has passed. */
+enum if_expired {
+	STAY,
+	PASS,
+	LEAVE,			/* with -ETIMEDOUT */
+};
+
+/*
+ * Who waits for what of first..last is in flight.
+ *
+ * @node: fi->inflight_lock; in fi->inflight_waiters until it is over
+ * @over: completed then, under that lock
+ * @result: what look() said then
+ * @but: his own range, or NULL
+ * @held: for what is held too
+ */
+struct waiter {
+	struct list_head node;
+	struct completion over;
+	u64 first;
+	u64 last;
+	const struct fusewb_range *but;
+	bool held;
+	enum if_expired if_expired;
+	int result;
+};
+
 void fusewb_inflight_init(struct fusewb_inode *fi)
 {
 	spin_lock_init(&fi->inflight_lock);
 	fi->inflight = RB_ROOT_CACHED;
 	fi->server_end = 0;
-	init_waitqueue_head(&fi->inflight_wait);
+	INIT_LIST_HEAD(&fi->inflight_waiters);
+}
+
+/* Return: 0 if it is over, -EBUSY if it is not, -ETIMEDOUT. */
+static int look(struct fusewb_inode *fi, const struct waiter *waiter)
+{
+	struct fusewb_range *range;
+	int ret = 0;
+
+	lockdep_assert_held(&fi->inflight_lock);
+	for (range = range_tree_iter_first(&fi->inflight, waiter->first, waiter->last); range;
+	     range = range_tree_iter_next(range, waiter->first, waiter->last)) {
+		bool expired = range->expired && !range->held;
+
+		if (range == waiter->but || (range->held && !waiter->held) ||
+		    (expired && waiter->if_expired == PASS))
+			continue;
+		if (expired && waiter->if_expired == LEAVE)
+			return -ETIMEDOUT;
+		ret = -EBUSY;
+		if (waiter->if_expired != LEAVE)
+			break;
+	}
+	return ret;
+}
+
+/* A range is gone, or has expired. */
+static void look_for_all(struct fusewb_inode *fi)
+{
+	struct waiter *waiter, *next;
+
+	lockdep_assert_held(&fi->inflight_lock);
+	list_for_each_entry_safe(waiter, next, &fi->inflight_waiters, node) {
+		waiter->result = look(fi, waiter);
+		if (waiter->result == -EBUSY)
+			continue;
+		list_del_init(&waiter->node);
+		complete(&waiter->over);
+	}
+}
+
+/* Return: 0, -EINTR, -ETIMEDOUT. */
+static int wait(struct fusewb_inode *fi, struct waiter *waiter)
+{
+	int ret;
+
+	spin_lock(&fi->inflight_lock);
+	ret = look(fi, waiter);
+	if (ret == -EBUSY) {
+		init_completion(&waiter->over);
+		list_add_tail(&waiter->node, &fi->inflight_waiters);
+	}
+	spin_unlock(&fi->inflight_lock);
+	if (ret != -EBUSY)
+		return ret;
+
+	if (!wait_for_completion_state(&waiter->over, FUSEWB_KILLABLE))
+		return waiter->result;
+	spin_lock(&fi->inflight_lock);
+	list_del(&waiter->node);
+	spin_unlock(&fi->inflight_lock);
+	return -EINTR;
 }
 
 static bool overlaps(struct fusewb_inode *fi, u64 first, u64 last)
@@ -141,10 +231,8 @@ void fusewb_inflight_remove(struct fusewb_inode *fi, struct fusewb_range *range)
 {
 	spin_lock(&fi->inflight_lock);
 	range_tree_remove(range, &fi->inflight);
+	look_for_all(fi);
 	spin_unlock(&fi->inflight_lock);
-	/* The lock orders this after a waiter's look at the tree. */
-	if (waitqueue_active(&fi->inflight_wait))
-		wake_up_all(&fi->inflight_wait);
 }
 
 bool fusewb_inflight_overlaps(struct fusewb_inode *fi, u64 first, u64 last)
@@ -171,85 +259,41 @@ bool fusewb_inflight_each(struct fusewb_inode *fi, u64 first, u64 last,
 	return ret;
 }
 
-/* Is there a range other than @but, held ones only counted if @held? */
-static bool busy(struct fusewb_inode *fi, u64 first, u64 last,
-		 const struct fusewb_range *but, bool held)
-{
-	struct fusewb_range *range;
-
-	spin_lock(&fi->inflight_lock);
-	for (range = range_tree_iter_first(&fi->inflight, first, last); range;
-	     range = range_tree_iter_next(range, first, last))
-		if (range != but && (held || !range->held))
-			break;
-	spin_unlock(&fi->inflight_lock);
-	return range;
-}
-
-static int wait_while_busy(struct fusewb_inode *fi, u64 first, u64 last,
-			   const struct fusewb_range *but, bool held)
-{
-	if (!busy(fi, first, last, but, held))
-		return 0;
-	if (wait_event_state(fi->inflight_wait, !busy(fi, first, last, but, held),
-			     FUSEWB_KILLABLE))
-		return -EINTR;
-	return 0;
-}
-
 int fusewb_inflight_wait(struct fusewb_inode *fi, u64 first, u64 last)
 {
-	return wait_while_busy(fi, first, last, NULL, false);
+	struct waiter waiter = { .first = first, .last = last };
+
+	return wait(fi, &waiter);
 }
 
 void fusewb_inflight_expire(struct fusewb_inode *fi, struct fusewb_range *range)
 {
 	spin_lock(&fi->inflight_lock);
 	range->expired = true;
+	look_for_all(fi);
 	spin_unlock(&fi->inflight_lock);
-	/* The lock orders this after a waiter's look at the tree. */
-	if (waitqueue_active(&fi->inflight_wait))
-		wake_up_all(&fi->inflight_wait);
-}
-
-static bool not_expired(struct fusewb_range *range, void *arg)
-{
-	return !range->expired;
-}
-
-static bool expired(struct fusewb_range *range, void *arg)
-{
-	return range->expired;
-}
-
-static bool has_expired(struct fusewb_inode *fi, u64 first, u64 last)
-{
-	return !fusewb_inflight_each(fi, first, last, not_expired, NULL);
 }
 
 int fusewb_inflight_wait_unexpired(struct fusewb_inode *fi, u64 first, u64 last)
 {
-	if (wait_event_state(fi->inflight_wait,
-			     fusewb_inflight_each(fi, first, last, expired, NULL),
-			     FUSEWB_KILLABLE))
-		return -EINTR;
-	return 0;
+	struct waiter waiter = { .first = first, .last = last, .if_expired = PASS };
+
+	return wait(fi, &waiter);
 }
 
 int fusewb_inflight_wait_free(struct fusewb_inode *fi, u64 first, u64 last)
 {
-	if (!busy(fi, first, last, NULL, true))
-		return 0;
-	if (wait_event_state(fi->inflight_wait,
-			     !busy(fi, first, last, NULL, true) || has_expired(fi, first, last),
-			     FUSEWB_KILLABLE))
-		return -EINTR;
-	return has_expired(fi, first, last) ? -ETIMEDOUT : 0;
+	struct waiter waiter = { .first = first, .last = last, .held = true,
+				 .if_expired = LEAVE };
+
+	return wait(fi, &waiter);
 }
 
 int fusewb_inflight_hold(struct fusewb_inode *fi, struct fusewb_range *range,
 			 u64 first, u64 last)
 {
+	/* Held ranges too: a direct write that was killed may still be out. */
+	struct waiter waiter = { .first = first, .last = last, .but = range, .held = true };
 	int err;
 
 	lockdep_assert_held_write(&fi->inode.i_rwsem);
@@ -260,8 +304,7 @@ int fusewb_inflight_hold(struct fusewb_inode *fi, struct fusewb_range *range,
 	insert(fi, range, first, last);
 	spin_unlock(&fi->inflight_lock);
 
-	/* Held ranges too: a direct write that was killed may still be out. */
-	err = wait_while_busy(fi, first, last, range, true);
+	err = wait(fi, &waiter);
 	if (err)
 		fusewb_inflight_release(fi, range);
 	return err;

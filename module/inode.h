@@ -53,10 +53,10 @@ struct fusewb_inode {
 						 */
 
 	/* the in-flight ranges: inflight.h */
-	spinlock_t inflight_lock;	/* the next three */
+	spinlock_t inflight_lock;	/* to inflight_waiters */
 	struct rb_root_cached inflight;
 	u64 server_end;			/* what the server may have ends here */
-	wait_queue_head_t inflight_wait;
+	struct list_head inflight_waiters;
 	atomic_t recalls;		/* WRITEs whose bytes became dirty again */
 
 	/* what READs are under way for: reading.h */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * How this module waits for a server: the states for wait_event_state().
+ * How this module waits for a server: the states for wait_event_state() and
+ * wait_for_completion_state().
  *
  * A server may never answer, so every wait can be ended by SIGKILL and none
  * keeps the freezer, and with it suspend, from its work. Inode locks are held

@@ -500,16 +500,8 @@ using fusewb::model::world;
 
 namespace {
 
-unsigned bit() { return 1u << Explorer::self(); }
-
-struct Sleep {
-    wait_queue_head_t *queue;
-    unsigned bit;
-};
-
-bool is_woken(const void *argument) {
-    const auto *sleep = static_cast<const Sleep *>(argument);
-    return (sleep->queue->woken & sleep->bit) || world.may_kill;
+bool is_done(const void *argument) {
+    return static_cast<const completion *>(argument)->done || world.may_kill;
 }
 
 } // namespace
@@ -523,37 +515,19 @@ void model_spin_lock(spinlock_t *lock) {
 
 void model_spin_unlock(spinlock_t *lock) { lock->held = 0; }
 
-void model_prepare_to_wait(wait_queue_head_t *queue) {
-    Explorer::yield("prepare to wait");
-    queue->waiting |= bit();
-    queue->woken &= ~bit();
-}
-
-long model_sleep(wait_queue_head_t *queue) {
-    Sleep sleep{queue, bit()};
-    Explorer::wait_for("sleep", is_woken, &sleep);
-    if (queue->woken & bit())
+int model_wait_for_completion(struct completion *completion) {
+    Explorer::wait_for("sleep", is_done, completion);
+    if (completion->done) {
+        completion->done--;
         return 0;
+    }
     world.may_kill--;
     return -EINTR;
 }
 
-void model_finish_wait(wait_queue_head_t *queue) {
-    queue->waiting &= ~bit();
-    queue->woken &= ~bit();
-}
-
-void model_wake_up_all(wait_queue_head_t *queue) {
-    Explorer::yield("wake up");
-    if (world.wakes_get_lost)
-        return;
-    queue->woken |= queue->waiting;
-    queue->waiting = 0;
-}
-
-bool model_waitqueue_active(wait_queue_head_t *queue) {
-    Explorer::yield("is anybody waiting");
-    return queue->waiting != 0;
+void model_complete(struct completion *completion) {
+    if (!world.wakes_get_lost)
+        completion->done++;
 }
 
 void model_assert_held(const spinlock_t *lock) {

@@ -10,7 +10,7 @@ struct fusewb_inode {
 	spinlock_t inflight_lock;
 	struct rb_root_cached inflight;
 	u64 server_end;
-	wait_queue_head_t inflight_wait;
+	struct list_head inflight_waiters;
 };
 
 #endif

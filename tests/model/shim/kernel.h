@@ -48,43 +48,55 @@ void model_spin_unlock(spinlock_t *lock);
 #define spin_lock_irqsave(lock, flags) ((void)(flags), model_spin_lock(lock))
 #define spin_unlock_irqrestore(lock, flags) ((void)(flags), model_spin_unlock(lock))
 
-/* Bits of the tasks that are on the queue, and of those that were woken from it. */
-typedef struct wait_queue_head {
-	unsigned int waiting;
-	unsigned int woken;
-} wait_queue_head_t;
+struct list_head {
+	struct list_head *next, *prev;
+};
 
-void model_prepare_to_wait(wait_queue_head_t *queue);
-/* Return: 0 when woken, a negative value when killed. */
-long model_sleep(wait_queue_head_t *queue);
-void model_finish_wait(wait_queue_head_t *queue);
-void model_wake_up_all(wait_queue_head_t *queue);
-bool model_waitqueue_active(wait_queue_head_t *queue);
+#define INIT_LIST_HEAD(list) ((list)->next = (list)->prev = (list))
 
-#define init_waitqueue_head(queue) (*(queue) = (wait_queue_head_t){ 0, 0 })
-#define wake_up_all(queue) model_wake_up_all(queue)
-#define wake_up(queue) model_wake_up_all(queue)
-#define waitqueue_active(queue) model_waitqueue_active(queue)
+static inline void list_add_tail(struct list_head *node, struct list_head *head)
+{
+	node->prev = head->prev;
+	node->next = head;
+	head->prev->next = node;
+	head->prev = node;
+}
+
+static inline void list_del(struct list_head *node)
+{
+	node->prev->next = node->next;
+	node->next->prev = node->prev;
+}
+
+static inline void list_del_init(struct list_head *node)
+{
+	list_del(node);
+	INIT_LIST_HEAD(node);
+}
+
+#define list_entry(pointer, type, member) container_of(pointer, type, member)
+#define list_for_each_entry_safe(pos, n, head, member)				\
+	for (pos = list_entry((head)->next, __typeof__(*pos), member),		\
+	     n = list_entry(pos->member.next, __typeof__(*pos), member);		\
+	     &pos->member != (head);						\
+	     pos = n, n = list_entry(n->member.next, __typeof__(*n), member))
+
+struct completion {
+	unsigned int done;
+};
+
+/* Return: 0, or a negative value when killed. */
+int model_wait_for_completion(struct completion *completion);
+void model_complete(struct completion *completion);
+
+#define init_completion(completion) ((completion)->done = 0)
+#define complete(completion) model_complete(completion)
+#define wait_for_completion_state(completion, state)			\
+	((void)(state), model_wait_for_completion(completion))
 
 #define TASK_KILLABLE 1
 #define TASK_INTERRUPTIBLE 2
 #define TASK_FREEZABLE_UNSAFE 4
-
-#define wait_event_state(queue, condition, state)			\
-	({								\
-		long error_ = 0;					\
-		(void)(state);						\
-		while (!(condition)) {					\
-			model_prepare_to_wait(&(queue));		\
-			if (condition)					\
-				break;					\
-			error_ = model_sleep(&(queue));			\
-			if (error_)					\
-				break;					\
-		}							\
-		model_finish_wait(&(queue));				\
-		error_;							\
-	})
 
 /* Fails the run if the lock is not held. */
 void model_assert_held(const spinlock_t *lock);
@@ -103,6 +115,7 @@ void model_assert_held_write(const struct rw_semaphore *lock);
 #define WRITE_ONCE(x, value) (*(volatile __typeof__(x) *)&(x) = (value))
 
 #define EINTR 4
+#define EBUSY 16
 #define ETIMEDOUT 110
 
 #ifdef __cplusplus
