@@ -275,6 +275,21 @@ TEST_F(MountHelperTest, AServerThatWantsADirectoryGetsOne) {
     EXPECT_NE(unprivileged.output.find("only root"), std::string::npos) << unprivileged.output;
 }
 
+// As go-fuse does before it looks whether its mount point is a descriptor.
+TEST_F(MountHelperTest, AServerThatMountsByItselfCannotCoverTheDevice) {
+    const std::string said = base_ / "said";
+    write_file(base_ / "back" / "file", "hello");
+    const std::string spec = script("mount --no-canonicalize --bind /etc/passwd $1 2>" + said +
+                                    " && exit 1; exec " + passthrough_ + " \"$@\"");
+    const Outcome outcome = run({"mount", "-t", "fusewb", spec, mnt(), "-o", source_option()});
+    const bool covered = umount2("/dev/fusewb", MNT_DETACH) == 0;
+    EXPECT_FALSE(covered);
+    ASSERT_EQ(outcome.code, 0) << outcome.output;
+    EXPECT_NE(read_file(said), "");
+    EXPECT_EQ(read_file(base_ / "mnt" / "file"), "hello");
+    expect_unmounts();
+}
+
 TEST_F(MountHelperTest, MountsAnFstabLineOnceAndLeavesItsWordsToFstab) {
     const std::string fstab = (base_ / "fstab").string();
     write_file(fstab, passthrough_spec() + ' ' + mnt() + " fusewb " + source_option() +

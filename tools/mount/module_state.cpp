@@ -4,6 +4,7 @@
 #include <libkmod.h>
 
 #include <fcntl.h>
+#include <sys/mount.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -96,16 +97,36 @@ bool kernel_in_range(const std::string &release) {
     return version >= oldest_kernel && version <= newest_kernel;
 }
 
-int open_above_stdio(uid_t user) {
+int open_as(uid_t user, const std::string &path) {
     const uid_t caller = geteuid();
     if (seteuid(user) != 0)
         return -1;
-    const int fd = open(device_path, O_RDWR | O_CLOEXEC);
+    const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC);
     const int open_error = errno;
     // Root may always go back to itself; to go on as another user would be a hidden fault.
     if (seteuid(caller) != 0)
         std::abort();
     errno = open_error;
+    return fd;
+}
+
+// A server that runs as root could mount over the file that its descriptor is of: go-fuse tries that
+// with every mount point, before it looks whether it is /dev/fd/N. So the device is opened on a mount
+// of its own, which is in no mount namespace and ends with its last descriptor: there mount(2) fails.
+// A user can make no such mount, nor can a server of his mount.
+int open_apart(uid_t user) {
+    const int tree = open_tree(AT_FDCWD, device_path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    if (tree < 0)
+        return open_as(user, device_path);
+    const int fd = open_as(user, "/proc/self/fd/" + std::to_string(tree));
+    const int open_error = errno;
+    close(tree);
+    errno = open_error;
+    return fd;
+}
+
+int open_above_stdio(uid_t user) {
+    const int fd = open_apart(user);
     if (fd < 0 || fd > STDERR_FILENO)
         return fd;
     // The server may reopen 0 to 2, so the number it is told must lie above them.
