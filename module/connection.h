@@ -144,6 +144,9 @@ struct fusewb_conn {
 	atomic_long_t epoch;		/* names of earlier ones are asked for
 					 * again
 					 */
+	atomic_t retrieved;		/* answers to FUSE_NOTIFY_RETRIEVE that
+					 * the server has not read
+					 */
 	struct xarray polled;		/* handles that were polled; poll.c */
 	u32 next_polled;
 

@@ -371,10 +371,14 @@ out:
 	return err;
 }
 
-/* The answer to an INTERRUPT says at most: not now, try again, or: never. */
+/*
+ * The answer to an INTERRUPT says at most: not now, try again, or: never. Return: 0, -ENOENT, or
+ * -EINVAL if there was none.
+ */
 static int answer_interrupt(struct fusewb_dev *dev, u64 unique, s32 error)
 {
 	struct fusewb_req *req, *found = NULL;
+	int err = 0;
 
 	spin_lock(&dev->lock);
 	list_for_each_entry(req, bucket(dev, unique), link) {
@@ -386,12 +390,21 @@ static int answer_interrupt(struct fusewb_dev *dev, u64 unique, s32 error)
 	spin_unlock(&dev->lock);
 	if (!found)
 		return -ENOENT;
-	if (error == -EAGAIN)
+	if (!test_bit(FUSEWB_REQ_F_INTERRUPTED, &found->flags))
+		err = -EINVAL;
+	else if (error == -EAGAIN)
 		fusewb_queue_interrupt(found);
 	else if (error == -ENOSYS)
 		fusewb_conn_set_nosys(found->conn, FUSE_INTERRUPT);
 	fusewb_req_put(found);
-	return 0;
+	return err;
+}
+
+/* Is all that is left of a message there, and was it not so too often? */
+static bool fault_in(struct iov_iter *from, unsigned int *rounds)
+{
+	return user_backed_iter(from) && ++*rounds <= MAX_FAULT_ROUNDS &&
+	       !fault_in_iov_iter_readable(from, iov_iter_count(from));
 }
 
 static ssize_t dev_write_iter(struct kiocb *iocb, struct iov_iter *from)
@@ -415,7 +428,9 @@ static ssize_t dev_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	if (out.len != total)
 		return -EINVAL;
 	if (!out.unique) {
-		err = fusewb_notify(conn, out.error, from);
+		do
+			err = fusewb_notify(conn, out.error, from);
+		while (err == -EFAULT && fault_in(from, &rounds));
 		return err ?: total;
 	}
 	/* Errors end at 511: what is above is the kernel's own. */
@@ -444,8 +459,7 @@ static ssize_t dev_write_iter(struct kiocb *iocb, struct iov_iter *from)
 			fusewb_req_end(req, -ENOTCONN);
 			return -ENOENT;
 		}
-		if (!user_backed_iter(from) || ++rounds > MAX_FAULT_ROUNDS ||
-		    fault_in_iov_iter_readable(from, len))
+		if (!fault_in(from, &rounds))
 			return -EFAULT;
 	}
 	req->out = out;

@@ -32,9 +32,15 @@
 #include "symlink.h"
 #include "xattr.h"
 
+/* Without faults, for the connection's super block is held meanwhile: see fusewb_notify(). */
 static int take(struct iov_iter *from, void *p, size_t len)
 {
-	return copy_from_iter(p, len, from) == len ? 0 : -EFAULT;
+	size_t copied;
+
+	pagefault_disable();
+	copied = copy_from_iter(p, len, from);
+	pagefault_enable();
+	return copied == len ? 0 : -EFAULT;
 }
 
 static int has_nodeid(struct inode *inode, void *nodeid)
@@ -92,7 +98,7 @@ static int inval_inode(struct fusewb_conn *conn, struct super_block *sb, struct 
 	if (out.off >= 0) {
 		if (out.len > 0 && check_add_overflow(out.off, out.len - 1, &last))
 			last = LLONG_MAX;
-		err = fusewb_drop_clean(inode, out.off, last);
+		fusewb_drop_clean(inode, out.off, last);
 	}
 	iput(inode);
 	return err;
@@ -285,7 +291,7 @@ static void grow(struct inode *inode, loff_t end)
 
 static int store_data(struct inode *inode, loff_t pos, struct iov_iter *from)
 {
-	/* Its memory may be slow to come: no folio is locked meanwhile. */
+	/* Its memory may not be there: no folio is locked meanwhile. */
 	void *data = kmalloc(PAGE_SIZE, GFP_KERNEL);
 	int err = 0;
 
@@ -354,6 +360,17 @@ static size_t copy_cached(struct inode *inode, loff_t pos, void *to, size_t len)
 	return done;
 }
 
+/*
+ * What is retrieved is copied, and the server reads it when it likes: so it is charged to the
+ * server, and no more than this many are out.
+ */
+#define MAX_RETRIEVED 64
+
+static void retrieved(struct fusewb_req *req, int error)
+{
+	atomic_dec(&req->conn->retrieved);
+}
+
 static int send_cached(struct fusewb_conn *conn, struct inode *inode,
 		       const struct fuse_notify_retrieve_out *out)
 {
@@ -369,22 +386,33 @@ static int send_cached(struct fusewb_conn *conn, struct inode *inode,
 	};
 	struct fusewb_req *req;
 	void *data;
+	int err;
 
+	if (atomic_inc_return(&conn->retrieved) > MAX_RETRIEVED) {
+		err = -EAGAIN;
+		goto uncount;
+	}
 	len = out->offset < size ? min_t(u64, len, size - out->offset) : 0;
+	err = -ENOMEM;
 	data = kvmalloc(max_t(size_t, len, 1), GFP_KERNEL);
 	if (!data)
-		return -ENOMEM;
+		goto uncount;
 	in.size = len ? copy_cached(inode, out->offset, data, len) : 0;
 	args.in[1].data = data;
 	args.in[1].len = in.size;
-	req = fusewb_req_alloc(conn, &args, 0, GFP_KERNEL);
+	req = fusewb_req_alloc(conn, &args, 0, GFP_KERNEL_ACCOUNT);
 	kvfree(data);
 	if (!req)
-		return -ENOMEM;
+		goto uncount;
 	req->no_answer = true;
+	req->end = retrieved;
 	req->in.unique = out->notify_unique;
 	fusewb_req_queue(req);
 	return 0;
+
+uncount:
+	atomic_dec(&conn->retrieved);
+	return err;
 }
 
 static int retrieve(struct fusewb_conn *conn, struct super_block *sb, struct iov_iter *from)
@@ -466,6 +494,7 @@ static int (*const handlers[])(struct fusewb_conn *conn, struct super_block *sb,
 
 int fusewb_notify(struct fusewb_conn *conn, int code, struct iov_iter *from)
 {
+	size_t left = iov_iter_count(from);
 	int err = -ENOENT;
 
 	if (code <= 0 || code >= ARRAY_SIZE(handlers) || !handlers[code] ||
@@ -476,5 +505,7 @@ int fusewb_notify(struct fusewb_conn *conn, int code, struct iov_iter *from)
 	if (conn->sb)
 		err = handlers[code](conn, conn->sb, from);
 	up_read(&conn->sb_lock);
+	if (err == -EFAULT)
+		iov_iter_revert(from, left - iov_iter_count(from));
 	return err == -EBADMSG ? fusewb_bad_notification(conn, code) : err;
 }

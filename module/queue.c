@@ -116,6 +116,8 @@ bool fusewb_queue_recall(struct fusewb_req *req)
 	queued = READ_ONCE(req->state) == FUSEWB_REQ_QUEUED;
 	if (queued) {
 		list_del_init(&req->link);
+		/* It was with a server before that started anew. */
+		list_del_init(&req->interrupt_link);
 		WRITE_ONCE(req->state, FUSEWB_REQ_DONE);
 		/* Whoever ends it or gives it back counts it off again. */
 		if (req->background)
@@ -238,6 +240,9 @@ void fusewb_queue_resend(struct fusewb_conn *conn)
 		fusewb_dev_take_sent(dev, &sent);
 	list_for_each_entry_safe(req, next, &sent, link) {
 		req->in.unique |= FUSE_UNIQUE_RESEND;
+		/* The hand-over makes up for it. */
+		clear_bit(FUSEWB_REQ_F_SENT, &req->flags);
+		list_del_init(&req->interrupt_link);
 		WRITE_ONCE(req->state, FUSEWB_REQ_QUEUED);
 		trace_fusewb_queue(req);
 		if (req->background)

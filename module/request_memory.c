@@ -221,6 +221,7 @@ static void free_req(struct kref *ref)
 	struct fusewb_req *req = container_of(ref, struct fusewb_req, ref);
 	struct fusewb_conn *conn = req->conn;
 
+	WARN_ON_ONCE(!list_empty(&req->interrupt_link));
 	drop_spans(req);
 	free_spans(req);
 	if (req->in_args != req->inline_args)

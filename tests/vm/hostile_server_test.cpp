@@ -6,17 +6,14 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/userfaultfd.h>
-#include <poll.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "support/files.h"
 #include "support/guest_test.h"
+#include "support/missing_memory.h"
 #include "support/raw_server.h"
 #include "support/task.h"
 
@@ -245,17 +242,9 @@ GUEST_TEST(HostileServer, AReaderWhoseBufferNeverArrivesHoldsUpNobody) {
     needs_fusewb();
     RawServer server;
     Fd file(server.mnt("f"), O_RDWR | O_CREAT);
-    Fd faults(static_cast<int>(syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK)));
-    if (faults < 0)
-        throw Skip("no userfaultfd here");
-    uffdio_api api{UFFD_API, 0, 0};
-    check(ioctl(faults, UFFDIO_API, &api), "UFFDIO_API");
     constexpr std::size_t length = 1 << 20;
-    void *buffer =
-        mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    auto start = reinterpret_cast<std::uintptr_t>(buffer);
-    uffdio_register missing{{start, length}, UFFDIO_REGISTER_MODE_MISSING, 0};
-    check(ioctl(faults, UFFDIO_REGISTER, &missing), "UFFDIO_REGISTER");
+    MissingMemory missing(length);
+    void *buffer = missing.start();
 
     // The first write asks the server for what is removed from a file that is written.
     pwrite_all(file, "x", 0);
@@ -276,8 +265,7 @@ GUEST_TEST(HostileServer, AReaderWhoseBufferNeverArrivesHoldsUpNobody) {
                             static_cast<std::size_t>(n) - sizeof(request.header));
         server.carry_out(request);
     });
-    pollfd fault{faults, POLLIN, 0};
-    EXPECT_EQ(poll(&fault, 1, 20000), 1) << "the device did not touch the buffer";
+    EXPECT_TRUE(missing.wait_wanted(20s)) << "the device did not touch the buffer";
 
     pwrite_all(file, pattern(16384, 2), 8192);
     Task syncer("sync(2)", [] {
@@ -291,14 +279,12 @@ GUEST_TEST(HostileServer, AReaderWhoseBufferNeverArrivesHoldsUpNobody) {
     EXPECT_TRUE(waiter.ends_within(20s)) << waiter.where();
     EXPECT_EQ(waiter.status(), 0);
     EXPECT_EQ(server.content("f"), pattern(16384, 1).substr(0, 8192) + pattern(16384, 2));
-    uffdio_range all{start, length};
-    check(ioctl(faults, UFFDIO_UNREGISTER, &all), "UFFDIO_UNREGISTER");
+    missing.fill();
     write_file(server.mnt("another"), "request");
     expect_alive(server);
     EXPECT_EQ(file.reset(), 0);
     EXPECT_EQ(server.mount().unmount(), 0);
     stuck.join();
-    munmap(buffer, length);
 }
 
 GUEST_TEST(HostileServer, WhoWaitsForInitIsLetGoByAForcedUnmount) {
@@ -339,4 +325,77 @@ GUEST_TEST(HostileServer, TheDeviceChecksBuffersAndTheVersion) {
     answer.init.major = 6;
     EXPECT_EQ(write(device, &answer, sizeof(answer)), static_cast<ssize_t>(sizeof(answer)));
     EXPECT_EQ(stat_error(mount.path() / "x"), ENOTCONN);
+}
+
+// What was freed is found by the next read of the device.
+GUEST_TEST(HostileServer, AnswersToInterruptsThatNobodySentAreRefused) {
+    needs_fusewb();
+    RawServer server;
+    server.hold(FUSE_LOOKUP);
+    Task task("lookup", [&] { return access(server.mnt("f").c_str(), F_OK) ? errno : 0; });
+    ASSERT_TRUE(server.wait_held(FUSE_LOOKUP, 1)) << task.where();
+    for (Request interrupt : server.lose(FUSE_LOOKUP)) {
+        Request lookup = interrupt;
+        interrupt.header.unique |= 1;
+        EXPECT_EQ(server.answer_error(interrupt, EAGAIN), EINVAL);
+        EXPECT_EQ(server.answer_error(interrupt, ENOSYS), EINVAL);
+        EXPECT_EQ(server.answer_error(lookup, ENOENT), 0);
+    }
+    EXPECT_TRUE(task.ends_within(20s)) << task.where();
+    server.release(FUSE_LOOKUP);
+    EXPECT_NE(access(server.mnt("g").c_str(), F_OK), 0);
+    EXPECT_EQ(server.seen(FUSE_INTERRUPT), 0u);
+}
+
+// A message whose end never arrives holds up its writer, not those who unmount or sync.
+GUEST_TEST(HostileServer, ANotificationWhoseBodyNeverArrivesHoldsUpNobody) {
+    needs_fusewb();
+    auto server = std::make_unique<RawServer>(RawServer::Options{.writeback = false});
+    server->set_content("f", "content");
+    EXPECT_EQ(read_file(server->mnt("f")), "content");
+    MissingMemory missing(4096);
+    struct {
+        fuse_out_header header;
+        fuse_notify_store_out store;
+    } head{{sizeof(head) + 4096, FUSE_NOTIFY_STORE, 0}, {server->node_of("f"), 0, 4096, 0}};
+    Fd device(dup(server->device()));
+    std::thread stuck([&] {
+        iovec parts[] = {{&head, sizeof(head)}, {missing.start(), 4096}};
+        EXPECT_EQ(writev(device, parts, 2), -1);
+    });
+    EXPECT_TRUE(missing.wait_wanted(20s));
+    Task unmounter("umount(2)", [path = server->mount().path()] {
+        return umount2(path.c_str(), MNT_DETACH) ? errno : 0;
+    });
+    EXPECT_TRUE(unmounter.ends_within(20s)) << unmounter.where();
+    Task syncer("sync(2)", [] {
+        sync();
+        return 0;
+    });
+    EXPECT_TRUE(syncer.ends_within(20s)) << syncer.where();
+    missing.fill();
+    stuck.join();
+}
+
+// What is retrieved is copied, until the server reads it.
+GUEST_TEST(HostileServer, MayNotHaveEverMoreDataRetrieved) {
+    needs_fusewb();
+    RawServer server({.writeback = false, .open_flags = FOPEN_KEEP_CACHE});
+    std::string data = pattern(4096, 1);
+    server.set_content("f", data);
+    EXPECT_EQ(read_file(server.mnt("f")), data);
+    fuse_notify_retrieve_out ask{1, server.node_of("f"), 0, 4096, 0};
+    auto retrieve = [&] { return server.notify(FUSE_NOTIFY_RETRIEVE, bytes_of(ask)); };
+    server.pause();
+    std::size_t taken = 0;
+    int error = 0;
+    while (taken < 10'000 && (error = retrieve()) == 0)
+        taken++;
+    EXPECT_EQ(error, EAGAIN);
+    EXPECT_GE(taken, 16u);
+    server.resume();
+    EXPECT_TRUE(wait_until(20s, [&] { return server.seen(FUSE_NOTIFY_REPLY) == taken; }))
+        << server.seen(FUSE_NOTIFY_REPLY) << " of " << taken;
+    EXPECT_EQ(retrieve(), 0);
+    expect_alive(server);
 }

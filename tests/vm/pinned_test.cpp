@@ -5,15 +5,12 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include <linux/userfaultfd.h>
-#include <sys/ioctl.h>
-
 #include "support/files.h"
 #include "support/guest_test.h"
+#include "support/missing_memory.h"
 #include "support/passthrough.h"
 #include "support/task.h"
 
@@ -23,28 +20,6 @@ namespace {
 
 constexpr auto soon = 20s;
 constexpr std::size_t page = 4096;
-
-// A page whose first use never ends.
-class Unresolved {
-public:
-    Unresolved() {
-        fd_ = Fd(static_cast<int>(syscall(SYS_userfaultfd, O_CLOEXEC)));
-        if (fd_ < 0)
-            throw Skip("this kernel has no userfaultfd");
-        uffdio_api api{UFFD_API, 0, 0};
-        check(ioctl(fd_, UFFDIO_API, &api), "UFFDIO_API");
-        base_ = mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        uffdio_register range{
-            {reinterpret_cast<std::uintptr_t>(base_), page}, UFFDIO_REGISTER_MODE_MISSING, 0};
-        check(ioctl(fd_, UFFDIO_REGISTER, &range), "UFFDIO_REGISTER");
-    }
-    ~Unresolved() { munmap(base_, page); }
-    void *get() const { return base_; }
-
-private:
-    Fd fd_;
-    void *base_;
-};
 
 } // namespace
 
@@ -62,8 +37,8 @@ GUEST_TEST(Pinned, FoliosAreSentAsCopies) {
 
     // It pins the destination, then faults in the source.
     Task pinner("process_vm_writev(2)", [&] {
-        Unresolved source;
-        iovec local{source.get(), page}, remote{mapped, page};
+        MissingMemory source(page);
+        iovec local{source.start(), page}, remote{mapped, page};
         return process_vm_writev(getpid(), &local, 1, &remote, 1, 0) < 0 ? errno : 0;
     });
     ASSERT_FALSE(pinner.ends_within(500ms)) << "nothing was pinned: " << *pinner.status();

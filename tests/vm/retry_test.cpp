@@ -216,6 +216,25 @@ GUEST_TEST(Resend, NothingIsLostWhenTheServerStartsAnew) {
     EXPECT_TRUE(server.overlaps().empty());
 }
 
+// A request that is to be sent again is the queue's, and may go as one that never was sent.
+GUEST_TEST(Resend, WhoIsKilledMeanwhileLeavesNothingInTheQueue) {
+    needs_fusewb();
+    RawServer server({.valid_seconds = 0, .init_flags = has_resend});
+    server.hold(FUSE_LOOKUP);
+    Task task("lookup", [&] { return access(server.mnt("f").c_str(), F_OK) ? errno : 0; });
+    ASSERT_TRUE(server.wait_held(FUSE_LOOKUP, 1)) << task.where();
+    server.lose(FUSE_LOOKUP);
+    server.pause();
+    ASSERT_EQ(ask_to_resend(server), 0);
+    EXPECT_TRUE(task.kill_within(soon)) << task.where();
+    server.release(FUSE_LOOKUP);
+    std::size_t before = server.seen(FUSE_LOOKUP);
+    server.resume();
+    EXPECT_NE(access(server.mnt("g").c_str(), F_OK), 0);
+    EXPECT_EQ(server.seen(FUSE_LOOKUP), before + 1);
+    EXPECT_EQ(server.seen(FUSE_INTERRUPT), 0u);
+}
+
 GUEST_TEST(Resend, HasToBeNegotiated) {
     needs_fusewb();
     RawServer server;
