@@ -61,14 +61,6 @@ static u64 bytes_copied(const struct fusewb_req *req)
 	return req->in.opcode == FUSE_COPY_FILE_RANGE ? out->size : out64->bytes_copied;
 }
 
-/* What is cached of the target is old; what a mapping changes just now stays. */
-static void drop_target(struct inode *inode, loff_t pos, size_t len)
-{
-	unmap_mapping_range(inode->i_mapping, pos, len, 0);
-	invalidate_inode_pages2_range(inode->i_mapping, pos >> PAGE_SHIFT,
-				      (pos + len - 1) >> PAGE_SHIFT);
-}
-
 /* Under the inode lock of the target. Return: bytes or an error. */
 static ssize_t ask(struct copy *c, u32 opcode)
 {
@@ -91,8 +83,9 @@ static ssize_t ask(struct copy *c, u32 opcode)
 	if (ret > 0 && c->pos_out + ret > i_size_read(inode))
 		i_size_write(inode, c->pos_out + ret);
 	if (!req->left) {
+		/* What is cached of it is old; what a mapping changes just now stays. */
 		if (req->io.inode)
-			drop_target(inode, c->pos_out, c->len);
+			fusewb_drop_clean(inode, c->pos_out, c->pos_out + c->len - 1);
 		fusewb_range_done(req);
 	}
 	fusewb_req_put(req);

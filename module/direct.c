@@ -24,7 +24,6 @@
 #include "inode.h"
 #include "inode_lock.h"
 #include "range.h"
-#include "reading.h"
 #include "request.h"
 #include "xattr.h"
 
@@ -164,21 +163,6 @@ static void update_dirty(struct address_space *mapping, struct iov_iter *from, l
 	}
 }
 
-/* Return: is nothing of it cached any more? */
-static bool drop_cached(struct address_space *mapping, loff_t pos, size_t len)
-{
-	pgoff_t first = pos >> PAGE_SHIFT, last = (pos + len - 1) >> PAGE_SHIFT;
-
-	if (!mapping->nrpages)
-		return true;
-	if (fusewb_reading_wait_cached(mapping, first, last)) {
-		unmap_mapping_pages(mapping, first, last - first + 1, false);
-		invalidate_mapping_pages(mapping, first, last);
-		return false;
-	}
-	return !invalidate_inode_pages2_range(mapping, first, last);
-}
-
 static struct fusewb_req *alloc_write(struct kiocb *iocb, struct fusewb_handle *h, size_t len)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
@@ -245,7 +229,7 @@ static ssize_t write_part(struct kiocb *iocb, struct iov_iter *from, size_t len,
 	ihold(inode);
 	req->io.inode = inode;
 	req->io.handle = fusewb_handle_get(h);
-	req->orphan = fusewb_range_done;
+	req->orphan = fusewb_range_done_late;
 	ret = fusewb_req_call(req);
 	/* From here on the range is the late answer's. */
 	if (req->left)
@@ -261,7 +245,8 @@ static ssize_t write_part(struct kiocb *iocb, struct iov_iter *from, size_t len,
 			i_size_write(inode, pos + ret);
 	}
 	/* Not known, after an error, what the server has now. */
-	if (!drop_cached(inode->i_mapping, pos, len) && ret > 0)
+	fusewb_drop_clean(inode, pos, pos + len - 1);
+	if (ret > 0 && fusewb_has_dirty(inode))
 		update_dirty(inode->i_mapping, &source, pos, ret);
 	fusewb_range_done(req);
 	if (ret >= 0) {

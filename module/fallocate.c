@@ -66,7 +66,7 @@ static int ask(struct file *file, int mode, loff_t offset, loff_t length)
 	if (!err && grows)
 		i_size_write(inode, end);
 	if (!err && zeroes)
-		truncate_pagecache_range(inode, offset, end - 1);
+		fusewb_drop_all(inode, offset, end - 1);
 	if (!req->left)
 		fusewb_range_done(req);
 	if (!err || fusewb_left(err))

@@ -23,6 +23,7 @@ struct fusewb_range {
 	u64 subtree_last;
 	bool held;
 	bool expired;
+	bool stale;		/* being read: see fusewb_reading_void() */
 };
 
 void fusewb_inflight_init(struct fusewb_inode *fi);

@@ -16,6 +16,34 @@
 #include "reading.h"
 #include "request.h"
 
+/*
+ * Calls @drop for what is cached of a range and valid, which may wait for folio
+ * locks: nobody who has the lock of a valid folio waits for a server. What is
+ * being read in is void.
+ */
+static void drop_valid(struct address_space *mapping, loff_t first, loff_t last,
+		       void (*drop)(struct address_space *mapping, loff_t first, loff_t last))
+{
+	pgoff_t index = first >> PAGE_SHIFT, end = last >> PAGE_SHIFT;
+	struct folio_batch batch;
+	unsigned int i;
+
+	fusewb_reading_void(FUSEWB_I(mapping->host), first, last);
+	folio_batch_init(&batch);
+	while (filemap_get_folios(mapping, &index, end, &batch)) {
+		for (i = 0; i < folio_batch_count(&batch); i++) {
+			struct folio *folio = batch.folios[i];
+			loff_t pos = folio_pos(folio);
+
+			if (folio_test_uptodate(folio))
+				drop(mapping, max(first, pos),
+				     min_t(loff_t, last, pos + folio_size(folio) - 1));
+		}
+		folio_batch_release(&batch);
+		cond_resched();
+	}
+}
+
 void fusewb_range_done(struct fusewb_req *req)
 {
 	struct inode *inode = req->io.inode;
@@ -34,12 +62,16 @@ void fusewb_range_done(struct fusewb_req *req)
  * The caller was killed and could not drop what is cached. It was written back
  * before; only what a mapping changed since stays.
  */
-static void done_late(struct fusewb_req *req)
+void fusewb_range_done_late(struct fusewb_req *req)
 {
 	const struct fusewb_range *range = &req->io.range;
+	pgoff_t first = range->first >> PAGE_SHIFT, last = range->last >> PAGE_SHIFT;
 
-	invalidate_mapping_pages(req->io.inode->i_mapping, range->first >> PAGE_SHIFT,
-				 range->last >> PAGE_SHIFT);
+	if (req->io.inode) {
+		fusewb_reading_void(FUSEWB_I(req->io.inode), range->first, range->last);
+		unmap_mapping_pages(req->io.inode->i_mapping, first, last - first + 1, false);
+		invalidate_mapping_pages(req->io.inode->i_mapping, first, last);
+	}
 	fusewb_range_done(req);
 }
 
@@ -55,7 +87,7 @@ static int call_held(struct fusewb_req *req, struct inode *inode, struct fusewb_
 	req->io.inode = inode;
 	if (h)
 		req->io.handle = fusewb_handle_get(h);
-	req->orphan = done_late;
+	req->orphan = fusewb_range_done_late;
 	return fusewb_req_call(req);
 }
 
@@ -73,27 +105,47 @@ int fusewb_truncate_call(struct fusewb_req *req, struct inode *inode, loff_t siz
 	return call_held(req, inode, NULL, min(size, i_size_read(inode)), U64_MAX);
 }
 
-void fusewb_truncated(struct inode *inode, loff_t size)
+static void truncate(struct address_space *mapping, loff_t first, loff_t last)
 {
-	lockdep_assert_held_write(&inode->i_rwsem);
-	fusewb_server_truncated(FUSEWB_I(inode), size);
-	truncate_setsize(inode, size);
+	truncate_inode_pages_range(mapping, first, last);
 }
 
-int fusewb_drop_clean(struct inode *inode, loff_t first, loff_t last)
+void fusewb_drop_all(struct inode *inode, loff_t first, loff_t last)
 {
 	struct address_space *mapping = inode->i_mapping;
-	pgoff_t start = first >> PAGE_SHIFT, end = last >> PAGE_SHIFT;
-	int err;
+	loff_t start = round_up(first, PAGE_SIZE);
+	/* Whole pages, as truncate_pagecache_range() unmaps; 0: up to the end */
+	loff_t len = last == LLONG_MAX ? 0 : round_down(last + 1, PAGE_SIZE) - start;
 
+	if (len >= 0 && (len || last == LLONG_MAX))
+		unmap_mapping_range(mapping, start, len, 1);
+	drop_valid(mapping, first, last, truncate);
+	/* Private copies that were made meanwhile. */
+	if (last == LLONG_MAX)
+		unmap_mapping_range(mapping, start, 0, 1);
+}
+
+void fusewb_truncated(struct inode *inode, loff_t size)
+{
+	loff_t before = i_size_read(inode);
+
+	lockdep_assert_held_write(&inode->i_rwsem);
+	fusewb_server_truncated(FUSEWB_I(inode), size);
+	i_size_write(inode, size);
+	if (size > before)
+		pagecache_isize_extended(inode, before, size);
+	fusewb_drop_all(inode, size, LLONG_MAX);
+}
+
+static void invalidate(struct address_space *mapping, loff_t first, loff_t last)
+{
+	invalidate_inode_pages2_range(mapping, first >> PAGE_SHIFT, last >> PAGE_SHIFT);
+}
+
+void fusewb_drop_clean(struct inode *inode, loff_t first, loff_t last)
+{
 	/* Somebody else may have written there. */
 	fusewb_server_has(FUSEWB_I(inode), min(last, i_size_read(inode) - 1) + 1);
-	if (!mapping->nrpages)
-		return 0;
-	err = fusewb_reading_wait_cached(mapping, start, end);
-	if (err)
-		invalidate_mapping_pages(mapping, start, end);
-	else
-		invalidate_inode_pages2_range(mapping, start, end);
-	return err;
+	if (inode->i_mapping->nrpages)
+		drop_valid(inode->i_mapping, first, last, invalidate);
 }

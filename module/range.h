@@ -44,13 +44,25 @@ void fusewb_truncated(struct inode *inode, loff_t size);
 void fusewb_range_done(struct fusewb_req *req);
 
 /**
+ * fusewb_range_done_late() - the same where nobody waited for the answer
+ *
+ * As req->orphan: what is cached of the range may be old, and is dropped.
+ */
+void fusewb_range_done_late(struct fusewb_req *req);
+
+/**
+ * fusewb_drop_all() - what is cached of first..last is gone, dirty or not
+ *
+ * Parts of pages become zeroes. No folio lock is held; waits for no server.
+ */
+void fusewb_drop_all(struct inode *inode, loff_t first, loff_t last);
+
+/**
  * fusewb_drop_clean() - what is cached of first..last is read again
  *
- * What is dirty stays. Folios that are being read now have what was before, and
- * are dropped when they are there; the wait is killable. No folio lock is held.
- * Return: 0 or -EINTR, then some may be left.
+ * What is dirty stays. No folio lock is held; waits for no server.
  */
-int fusewb_drop_clean(struct inode *inode, loff_t first, loff_t last);
+void fusewb_drop_clean(struct inode *inode, loff_t first, loff_t last);
 
 /* fallocate.c, copy_range.c: file operations */
 long fusewb_fallocate(struct file *file, int mode, loff_t offset, loff_t length);

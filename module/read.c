@@ -44,11 +44,22 @@ void fusewb_set_read_range(struct fusewb_req *req, loff_t pos)
 	in->size = req->payload_len;
 }
 
-/* The server's file ends sooner than we knew, unless it is we who know. */
-static void note_short(struct inode *inode)
+/*
+ * The server's file ends at @end, sooner than we knew, unless it is we who know.
+ * @version: as fusewb_attr_version(), of the time before it was asked
+ */
+static void note_short(struct inode *inode, loff_t end, u64 version)
 {
-	if (!fusewb_conn_writeback(fusewb_inode_conn(inode)))
-		fusewb_invalidate_attr(inode);
+	struct fusewb_inode *fi = FUSEWB_I(inode);
+
+	if (fusewb_conn_writeback(fusewb_inode_conn(inode)))
+		return;
+	spin_lock(&fi->lock);
+	/* Or whoever reads would get zeroes for what is not there. */
+	if (version >= fi->attr_version && end < i_size_read(inode))
+		i_size_write(inode, end);
+	spin_unlock(&fi->lock);
+	fusewb_invalidate_attr(inode);
 }
 
 /*
@@ -96,14 +107,15 @@ static void fill_with_zeroes(struct folio *folio)
 {
 	folio_zero_range(folio, 0, folio_size(folio));
 	flush_dcache_folio(folio);
-	folio_mark_uptodate(folio);
 }
 
+/* Under the folio's lock, and in the tree of what is being read. */
 static int fetch(struct inode *inode, struct fusewb_handle *h, struct folio *folio)
 {
 	struct fusewb_conn *conn = fusewb_inode_conn(inode);
 	loff_t pos = folio_pos(folio);
 	size_t size = folio_size(folio), off = 0;
+	u64 version = fusewb_attr_version(conn);
 	int err;
 
 	VM_WARN_ON_ONCE_FOLIO(!folio_test_locked(folio), folio);
@@ -126,13 +138,12 @@ static int fetch(struct inode *inode, struct fusewb_handle *h, struct folio *fol
 		off += got;
 		if (got < n) {
 			folio_zero_segment(folio, off, size);
-			note_short(inode);
+			note_short(inode, pos + off, version);
 			break;
 		}
 	}
 	zero_behind(inode, folio);
 	flush_dcache_folio(folio);
-	folio_mark_uptodate(folio);
 	return 0;
 }
 
@@ -140,13 +151,17 @@ int fusewb_fetch_folio(struct inode *inode, struct fusewb_handle *h,
 		       struct folio *folio)
 {
 	struct fusewb_inode *fi = FUSEWB_I(inode);
+	struct fusewb_span span = { .folio = folio };
 	u64 first = folio_pos(folio);
 	struct fusewb_range range;
+	bool valid;
 	int err;
 
-	fusewb_reading_add(fi, &range, first, first + folio_size(folio) - 1);
-	err = fetch(inode, h, folio);
-	fusewb_reading_remove(fi, &range);
+	do {
+		fusewb_reading_add(fi, &range, first, first + folio_size(folio) - 1);
+		err = fetch(inode, h, folio);
+		valid = fusewb_reading_end(fi, &range, &span, !err);
+	} while (!err && !valid);
 	return err;
 }
 
@@ -167,24 +182,22 @@ static void readahead_end(struct fusewb_req *req, int error)
 
 	atomic64_add(left, &req->conn->counters.bytes_read);
 	if (!error && left < req->payload_len)
-		note_short(inode);
+		note_short(inode, req->io.range.first + left, req->io.version);
 
-	for (i = 0; i < req->nr_spans; i++) {
+	for (i = 0; i < req->nr_spans && !error; i++) {
 		struct folio *folio = req->spans[i].folio;
 		size_t n = min(left, folio_size(folio));
 
-		/* After an error the reader that needs it asks by itself. */
-		if (!error) {
-			if (n < folio_size(folio))
-				folio_zero_segment(folio, n, folio_size(folio));
-			zero_behind(inode, folio);
-			flush_dcache_folio(folio);
-			folio_mark_uptodate(folio);
-		}
+		if (n < folio_size(folio))
+			folio_zero_segment(folio, n, folio_size(folio));
+		zero_behind(inode, folio);
+		flush_dcache_folio(folio);
 		left -= n;
-		folio_unlock(folio);
 	}
-	fusewb_reading_remove(FUSEWB_I(inode), &req->io.range);
+	/* After an error, or if it is old, the reader that needs it asks by itself. */
+	fusewb_reading_end(FUSEWB_I(inode), &req->io.range, req->spans, error ? 0 : req->nr_spans);
+	for (i = 0; i < req->nr_spans; i++)
+		folio_unlock(req->spans[i].folio);
 	if (req->io.handle)
 		fusewb_handle_put(req->io.handle);
 	fusewb_put_inode_later(inode);
@@ -193,6 +206,7 @@ static void readahead_end(struct fusewb_req *req, int error)
 static void submit_readahead(struct fusewb_req *req, loff_t pos)
 {
 	fusewb_set_read_range(req, pos);
+	req->io.version = fusewb_attr_version(req->conn);
 	fusewb_reading_add(FUSEWB_I(req->io.inode), &req->io.range, pos,
 			   pos + req->payload_len - 1);
 	fusewb_req_queue(req);
@@ -216,7 +230,7 @@ void fusewb_readahead(struct readahead_control *rac)
 		return;
 	if (nothing_to_ask(inode, readahead_pos(rac))) {
 		while ((folio = readahead_folio(rac))) {
-			fill_with_zeroes(folio);
+			fusewb_fetch_folio(inode, h, folio);
 			folio_unlock(folio);
 		}
 		return;

@@ -7,6 +7,10 @@
  * signal finds him. So each inode knows what it has asked for, and who needs a
  * folio that is not uptodate waits here before he looks at its lock.
  *
+ * Who drops what is cached needs no such folio. What is being read in cannot be
+ * dropped, and nobody shall wait for a server for it: it is made void, and never
+ * becomes valid.
+ *
  * fi->reading_lock is the innermost of all locks.
  */
 #include <linux/fs.h>
@@ -19,6 +23,7 @@
 #include "inflight.h"
 #include "inode.h"
 #include "reading.h"
+#include "request.h"
 #include "waits.h"
 
 #define FIRST(range) ((range)->first)
@@ -39,19 +44,40 @@ void fusewb_reading_add(struct fusewb_inode *fi, struct fusewb_range *range,
 {
 	range->first = first;
 	range->last = last;
+	range->stale = false;
 	spin_lock(&fi->reading_lock);
 	range_tree_insert(range, &fi->reading);
 	spin_unlock(&fi->reading_lock);
 }
 
-void fusewb_reading_remove(struct fusewb_inode *fi, struct fusewb_range *range)
+bool fusewb_reading_end(struct fusewb_inode *fi, struct fusewb_range *range,
+			const struct fusewb_span *spans, unsigned int nr)
 {
+	unsigned int i;
+	bool stale;
+
 	spin_lock(&fi->reading_lock);
 	range_tree_remove(range, &fi->reading);
+	stale = range->stale;
+	/* Under the lock: who makes it void sees it in the tree or valid. */
+	for (i = 0; i < nr && !stale; i++)
+		folio_mark_uptodate(spans[i].folio);
 	spin_unlock(&fi->reading_lock);
 	/* The lock orders this after a waiter's look at the tree. */
 	if (waitqueue_active(&fi->reading_wait))
 		wake_up_all(&fi->reading_wait);
+	return !stale;
+}
+
+void fusewb_reading_void(struct fusewb_inode *fi, u64 first, u64 last)
+{
+	struct fusewb_range *range;
+
+	spin_lock(&fi->reading_lock);
+	for (range = range_tree_iter_first(&fi->reading, first, last); range;
+	     range = range_tree_iter_next(range, first, last))
+		range->stale = true;
+	spin_unlock(&fi->reading_lock);
 }
 
 static bool reading(struct fusewb_inode *fi, u64 first, u64 last)
@@ -64,35 +90,14 @@ static bool reading(struct fusewb_inode *fi, u64 first, u64 last)
 	return ret;
 }
 
-int fusewb_reading_wait(struct fusewb_inode *fi, u64 first, u64 last)
+/* Killable and freezable. Return: 0 or -EINTR. */
+static int wait_folio(struct fusewb_inode *fi, struct folio *folio)
 {
+	u64 first = folio_pos(folio), last = first + folio_size(folio) - 1;
+
 	if (wait_event_state(fi->reading_wait, !reading(fi, first, last), FUSEWB_KILLABLE))
 		return -EINTR;
 	return 0;
-}
-
-static int wait_folio(struct fusewb_inode *fi, struct folio *folio)
-{
-	u64 first = folio_pos(folio);
-
-	return fusewb_reading_wait(fi, first, first + folio_size(folio) - 1);
-}
-
-int fusewb_reading_wait_cached(struct address_space *mapping, pgoff_t first, pgoff_t last)
-{
-	struct fusewb_inode *fi = FUSEWB_I(mapping->host);
-	struct folio_batch batch;
-	unsigned int i;
-	int err = 0;
-
-	folio_batch_init(&batch);
-	while (!err && filemap_get_folios(mapping, &first, last, &batch)) {
-		for (i = 0; !err && i < folio_batch_count(&batch); i++)
-			if (!folio_test_uptodate(batch.folios[i]))
-				err = wait_folio(fi, batch.folios[i]);
-		folio_batch_release(&batch);
-	}
-	return err;
 }
 
 int fusewb_reading_lock(struct fusewb_inode *fi, struct folio *folio)

@@ -5,10 +5,10 @@
 
 #include <linux/types.h>
 
-struct address_space;
 struct folio;
 struct fusewb_inode;
 struct fusewb_range;
+struct fusewb_span;
 
 void fusewb_reading_init(struct fusewb_inode *fi);
 
@@ -21,24 +21,23 @@ void fusewb_reading_init(struct fusewb_inode *fi);
 void fusewb_reading_add(struct fusewb_inode *fi, struct fusewb_range *range,
 			u64 first, u64 last);
 
-/** fusewb_reading_remove() - they are unlocked, or are about to be. */
-void fusewb_reading_remove(struct fusewb_inode *fi, struct fusewb_range *range);
+/**
+ * fusewb_reading_end() - the READ ended, its folios are about to be unlocked
+ * @spans: of the folios that are filled now, @nr of them, none after an error
+ *
+ * They become valid, unless what the server said is old by now. Does not sleep.
+ * Return: false then.
+ */
+bool fusewb_reading_end(struct fusewb_inode *fi, struct fusewb_range *range,
+			const struct fusewb_span *spans, unsigned int nr);
 
 /**
- * fusewb_reading_wait() - until nothing of first..last is being read
+ * fusewb_reading_void() - what is being read of first..last is old
  *
- * Killable and freezable; not with a folio lock. Return: 0 or -EINTR.
+ * For who has changed these bytes at the server, or was told of it: a READ that
+ * is under way may bring what was there before. Does not sleep.
  */
-int fusewb_reading_wait(struct fusewb_inode *fi, u64 first, u64 last);
-
-/**
- * fusewb_reading_wait_cached() - until none of the folios of pages first..last,
- * as far as they are cached now, is being read in
- *
- * Before a call that waits for their locks next to never then, but so that no
- * kill ends it. Return: 0 or -EINTR.
- */
-int fusewb_reading_wait_cached(struct address_space *mapping, pgoff_t first, pgoff_t last);
+void fusewb_reading_void(struct fusewb_inode *fi, u64 first, u64 last);
 
 /**
  * fusewb_reading_lock() - lock a folio of the cache, which may be being read in

@@ -84,6 +84,7 @@ struct fusewb_span {
  * @retry_since: WRITE of writeback: jiffies of the first answer that asked to
  *	try again, 0: there was none
  * @backoff: jiffies, how long it waited after the last such answer
+ * @version: READ ahead: as fusewb_attr_version(), before it was sent
  *
  * It is a part of the request, for writeback must not need more memory.
  */
@@ -96,6 +97,7 @@ struct fusewb_io {
 	bool recalled;
 	unsigned long retry_since;
 	unsigned long backoff;
+	u64 version;
 };
 
 struct fusewb_req {

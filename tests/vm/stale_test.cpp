@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What is cached, or being read in, when the server's file changes: nobody waits for a READ in order
+// to drop it, and nobody gets what was there before.
+#include <cerrno>
+#include <cstring>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "support/client.h"
+#include "support/files.h"
+#include "support/guest_test.h"
+#include "support/raw_server.h"
+#include "support/task.h"
+
+using namespace fusewb::test;
+
+ON_CLIENTS(ShortRead, "fusewb", "fuse");
+
+// The file became shorter at the server, and the attributes that are cached do not say so.
+CLIENT_TEST(ShortRead, EndsWhereTheServersFileEnds) {
+    for (std::size_t before : {1000u, 100'000u}) {
+        RawServer server({.writeback = false, .type = client.type});
+        std::string data = pattern(before, 1);
+        server.set_content("f", data);
+        Fd file(server.mnt("f"), O_RDONLY);
+        struct stat st;
+        ASSERT_EQ(fstat(file, &st), 0);
+        ASSERT_EQ(st.st_size, static_cast<off_t>(before));
+        data.resize(before / 2);
+        server.set_content("f", data);
+        std::string buffer(before, 'x');
+        ssize_t got = pread(file, buffer.data(), buffer.size(), 0);
+        ASSERT_EQ(got, static_cast<ssize_t>(data.size()));
+        buffer.resize(data.size());
+        EXPECT_EQ(difference(data, buffer), "");
+    }
+}
+
+namespace {
+
+constexpr std::size_t length = 64 * 1024;
+
+// A file of which a READ is with the server that was answered with what is there now only later.
+class Reading {
+public:
+    explicit Reading(RawServer::Options options = {}) : server(options) {
+        server.set_content("f", before);
+        server.hold(FUSE_READ);
+        reader.emplace("pread(2)", [this] {
+            Fd file(server.mnt("f"), O_RDONLY);
+            std::string buffer(length, '\0');
+            ssize_t got = pread(file, buffer.data(), buffer.size(), 0);
+            if (got < 0)
+                return errno;
+            buffer.resize(static_cast<std::size_t>(got));
+            return buffer.find('a') == std::string::npos ? 0 : 255;
+        });
+        if (!server.wait_held(FUSE_READ, 1))
+            ADD_FAILURE() << reader->where();
+    }
+
+    // Whoever changes the file is not held up by it.
+    void expect_no_wait(const std::string &what, std::function<int()> change) {
+        Task task(what, std::move(change));
+        EXPECT_TRUE(task.ends_within(20s)) << task.where();
+        EXPECT_EQ(task.status(), 0);
+    }
+
+    // The server says what was there before, and what is there now if it is asked again.
+    void expect_new_data() {
+        for (const Request &read : server.lose(FUSE_READ)) {
+            auto in = read.as<fuse_read_in>();
+            server.answer(read, std::string_view(before).substr(in.offset, in.size));
+        }
+        server.release(FUSE_READ);
+        EXPECT_TRUE(reader->ends_within(20s)) << reader->where();
+        EXPECT_EQ(reader->status(), 0) << "255: it got what was there before";
+        std::string now = read_file(server.mnt("f"));
+        EXPECT_EQ(difference(server.content("f"), now), "");
+    }
+
+    std::string before = std::string(length, 'a');
+    RawServer server;
+    std::optional<Task> reader;
+};
+
+} // namespace
+
+GUEST_TEST(Stale, ATruncationDoesNotWaitForARead) {
+    needs_fusewb();
+    for (bool writeback : {true, false}) {
+        Reading reading({.writeback = writeback});
+        reading.expect_no_wait("truncate(2)", [&] {
+            return truncate(reading.server.mnt("f").c_str(), 0) ? errno : 0;
+        });
+        reading.expect_new_data();
+        ASSERT_EQ(truncate(reading.server.mnt("f").c_str(), length), 0);
+        EXPECT_EQ(difference(std::string(length, '\0'), read_file(reading.server.mnt("f"))), "");
+    }
+}
+
+GUEST_TEST(Stale, FallocateDoesNotWaitForARead) {
+    needs_fusewb();
+    Reading reading;
+    reading.server.on(FUSE_FALLOCATE, [&](const Request &request) {
+        reading.server.set_content("f", std::string(length, '\0'));
+        reading.server.answer(request, "");
+        return true;
+    });
+    reading.expect_no_wait("fallocate(2)", [&] {
+        Fd file(reading.server.mnt("f"), O_RDWR);
+        return fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, length) ? errno : 0;
+    });
+    reading.expect_new_data();
+}
+
+GUEST_TEST(Stale, ACopyDoesNotWaitForAReadOfItsTarget) {
+    needs_fusewb();
+    Reading reading;
+    reading.server.set_content("source", std::string(length, 'b'));
+    auto copy = [&](const Request &request) {
+        reading.server.set_content("f", std::string(length, 'b'));
+        fuse_write_out out{length, 0};
+        reading.server.answer(request, bytes_of(out));
+        return true;
+    };
+    reading.server.on(FUSE_COPY_FILE_RANGE, copy);
+    reading.expect_no_wait("copy_file_range(2)", [&] {
+        Fd source(reading.server.mnt("source"), O_RDONLY), target(reading.server.mnt("f"), O_RDWR);
+        ssize_t copied = copy_file_range(source, nullptr, target, nullptr, length, 0);
+        return copied < 0 ? errno : copied == static_cast<ssize_t>(length) ? 0 : 254;
+    });
+    reading.expect_new_data();
+}
+
+GUEST_TEST(Stale, AnInvalidationDoesNotWaitForARead) {
+    needs_fusewb();
+    Reading reading({.writeback = false, .open_flags = FOPEN_KEEP_CACHE});
+    reading.server.set_content("f", std::string(length, 'b'));
+    fuse_notify_inval_inode_out all{reading.server.node_of("f"), 0, 0};
+    std::atomic<int> error = -1;
+    std::thread notifier(
+        [&] { error = reading.server.notify(FUSE_NOTIFY_INVAL_INODE, bytes_of(all)); });
+    EXPECT_TRUE(wait_until(20s, [&] { return error == 0; })) << error;
+    reading.expect_new_data();
+    notifier.join();
+}
+
+// Its WRITE is carried out when nobody waits for it any more.
+GUEST_TEST(Stale, WhatAKilledWriterWroteIsReadLater) {
+    needs_fusewb();
+    RawServer server({.writeback = false, .open_flags = FOPEN_KEEP_CACHE});
+    server.set_content("f", std::string(length, 'a'));
+    Fd file(server.mnt("f"), O_RDWR);
+    server.hold(FUSE_WRITE);
+    Task writer("pwrite(2)", [&] {
+        pwrite_all(file, std::string(4096, 'b'), 4096);
+        return 0;
+    });
+    ASSERT_TRUE(server.wait_held(FUSE_WRITE, 1)) << writer.where();
+    EXPECT_EQ(pread_all(file, length, 0), std::string(length, 'a'));
+    ASSERT_TRUE(writer.kill_within(20s)) << writer.where();
+    server.release(FUSE_WRITE);
+    EXPECT_EQ(difference(server.content("f"), pread_all(file, length, 0)), "");
+    EXPECT_EQ(server.content("f").substr(4096, 4096), std::string(4096, 'b'));
+}
