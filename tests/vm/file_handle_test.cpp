@@ -117,7 +117,10 @@ GUEST_TEST(FileHandle, OpensWhatIsCachedAndWhatTheServerFinds) {
     });
     server.notify(protocol::notify_inc_epoch, {});
     forget_names(server, "f", 3);
-    EXPECT_NE(handle.open_at(directory), 0);
+    std::uint64_t malformed = server.connection()[FUSEWB_A_COUNTER_MALFORMED];
+    // open_by_handle_at(2) has no other error for it.
+    EXPECT_EQ(handle.open_at(directory), -ESTALE);
+    EXPECT_EQ(server.connection()[FUSEWB_A_COUNTER_MALFORMED], malformed + 1);
 }
 
 GUEST_TEST(FileHandle, OfAServerThatFindsNothingGoesStale) {
