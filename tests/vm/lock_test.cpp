@@ -9,6 +9,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "support/client.h"
 #include "support/files.h"
 #include "support/guest_test.h"
 #include "support/passthrough.h"
@@ -230,31 +231,48 @@ GUEST_TEST(Lock, FlockOfPassthroughIsThatOfTheBackingFile) {
     EXPECT_TRUE(wait_until(10s, [&] { return flock(backing, LOCK_EX | LOCK_NB) == 0; }));
 }
 
-GUEST_TEST(Lock, WhoWaitsForALockGetsItOrIsInterrupted) {
-    needs_fusewb();
-    RawServer server({.init_flags = remote});
-    Locks locks(server);
-    Fd file(server.mnt("f"), O_RDWR | O_CREAT);
-    ASSERT_EQ(set_lock(file, F_SETLK, range(F_WRLCK)), 0);
-    auto wait_for_lock = [&] {
-        struct sigaction action {};
-        action.sa_handler = [](int) {};
-        sigaction(SIGUSR1, &action, nullptr);
-        Fd mine(server.mnt("f"), O_RDWR);
-        return set_lock(mine, F_SETLKW, range(F_WRLCK));
-    };
-    Task interrupted("wait for a lock", wait_for_lock);
-    ASSERT_TRUE(locks.wait_waiting());
-    EXPECT_FALSE(interrupted.ends_within(300ms));
-    kill(interrupted.pid(), SIGUSR1);
-    ASSERT_TRUE(interrupted.ends_within(20s)) << interrupted.where();
-    EXPECT_EQ(interrupted.status(), EINTR);
+ON_CLIENTS(RemoteLock, "fusewb", "fuse");
 
-    Task patient("wait for a lock", wait_for_lock);
-    ASSERT_TRUE(locks.wait_waiting());
-    ASSERT_EQ(set_lock(file, F_SETLK, range(F_UNLCK)), 0);
-    ASSERT_TRUE(patient.ends_within(20s)) << patient.where();
-    EXPECT_EQ(patient.status(), 0);
+CLIENT_TEST(RemoteLock, IsGrantedToWhoWaitsForItUnlessASignalInterrupts) {
+    const struct {
+        const char *kind;
+        int (*lock)(int fd, short type); // waits for it
+    } cases[] = {
+        {"process", [](int fd, short type) { return set_lock(fd, F_SETLKW, range(type)); }},
+        {"file", [](int fd, short type) { return set_lock(fd, F_OFD_SETLKW, range(type)); }},
+        {"flock",
+         [](int fd, short type) {
+             return flock(fd, type == F_UNLCK ? LOCK_UN : LOCK_EX) ? errno : 0;
+         }},
+    };
+    for (const auto &[kind, lock] : cases) {
+        SCOPED_TRACE(kind);
+        RawServer server({.init_flags = remote, .name = kind, .type = client.type});
+        Locks locks(server);
+        Fd file(server.mnt("f"), O_RDWR | O_CREAT);
+        ASSERT_EQ(lock(file, F_WRLCK), 0);
+        auto wait_for_lock = [&server, lock = lock] {
+            struct sigaction action {};
+            action.sa_handler = [](int) {};
+            sigaction(SIGUSR1, &action, nullptr);
+            Fd mine(server.mnt("f"), O_RDWR);
+            return lock(mine, F_WRLCK);
+        };
+        Task interrupted("wait for a lock", wait_for_lock);
+        ASSERT_TRUE(locks.wait_waiting()) << interrupted.where();
+        EXPECT_FALSE(interrupted.ends_within(300ms));
+        kill(interrupted.pid(), SIGUSR1);
+        ASSERT_TRUE(interrupted.ends_within(20s)) << interrupted.where();
+        EXPECT_EQ(interrupted.status(), EINTR);
+        EXPECT_EQ(locks.waiting(), 0u);
+
+        Task patient("wait for a lock", wait_for_lock);
+        ASSERT_TRUE(locks.wait_waiting()) << patient.where();
+        EXPECT_FALSE(patient.ends_within(300ms));
+        ASSERT_EQ(lock(file, F_UNLCK), 0);
+        ASSERT_TRUE(patient.ends_within(20s)) << patient.where();
+        EXPECT_EQ(patient.status(), 0);
+    }
 }
 
 GUEST_TEST(Lock, ALockThatIsGrantedToTheDeadIsGivenBack) {
