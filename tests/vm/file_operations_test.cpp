@@ -106,12 +106,57 @@ GUEST_TEST(Fallocate, TheEndOfTheFileMovesUnlessItIsToStay) {
     }
 }
 
+GUEST_TEST(Fallocate, AZeroedRangeMovesTheEndOfTheFileUnlessItIsToStay) {
+    needs_fusewb();
+    for (bool writeback : {true, false}) {
+        RawServer server({.writeback = writeback, .name = writeback ? "w" : "t"});
+        std::uint32_t mode = 0;
+        server.on(FUSE_FALLOCATE, [&](const Request &request) {
+            mode = request.as<fuse_fallocate_in>().mode;
+            carry_out_fallocate(server, "f", request);
+            return true;
+        });
+        Fd file(server.mnt("f"), O_RDWR | O_CREAT);
+        auto expect_data = [&](const std::string &data) {
+            struct stat st;
+            ASSERT_EQ(fstat(file, &st), 0);
+            EXPECT_EQ(st.st_size, off_t(data.size()));
+            EXPECT_EQ(difference(data, pread_all(file, data.size() + 100, 0)), "");
+            ASSERT_EQ(fsync(file), 0);
+            EXPECT_EQ(difference(data, server.content("f")), "");
+        };
+        std::string data = pattern(10000, 1);
+        pwrite_all(file, data, 0);
+        ASSERT_EQ(allocate(file, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, 5000, 20000), 0);
+        EXPECT_EQ(mode, unsigned(FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE));
+        data = zeroed(data, 5000, 5000);
+        expect_data(data);
+        // Behind the end as a whole.
+        ASSERT_EQ(allocate(file, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, 50000, 5000), 0);
+        expect_data(data);
+        data.replace(5000, 5000, pattern(5000, 2));
+        pwrite_all(file, pattern(5000, 2), 5000);
+        ASSERT_EQ(allocate(file, FALLOC_FL_ZERO_RANGE, 8000, 20000), 0);
+        EXPECT_EQ(mode, unsigned(FALLOC_FL_ZERO_RANGE));
+        data.resize(8000);
+        data.resize(28000, '\0');
+        EXPECT_EQ(server.content("f").size(), data.size()) << "before any fsync";
+        expect_data(data);
+        ASSERT_EQ(allocate(file, FALLOC_FL_ZERO_RANGE, 40000, 1000), 0);
+        data.resize(41000, '\0');
+        EXPECT_EQ(server.content("f").size(), data.size()) << "before any fsync";
+        expect_data(data);
+    }
+}
+
 GUEST_TEST(Fallocate, ModesAndServersWithoutItAreRefused) {
     needs_fusewb();
     RawServer server;
     Fd file(server.mnt("f"), O_RDWR | O_CREAT);
     EXPECT_EQ(allocate(file, FALLOC_FL_COLLAPSE_RANGE, 0, 4096), EOPNOTSUPP);
     EXPECT_EQ(allocate(file, FALLOC_FL_INSERT_RANGE, 0, 4096), EOPNOTSUPP);
+    EXPECT_EQ(allocate(file, FALLOC_FL_UNSHARE_RANGE, 0, 4096), EOPNOTSUPP);
+    EXPECT_EQ(allocate(file, FALLOC_FL_UNSHARE_RANGE | FALLOC_FL_KEEP_SIZE, 0, 4096), EOPNOTSUPP);
     EXPECT_EQ(server.seen(FUSE_FALLOCATE), 0u);
     EXPECT_EQ(allocate(file, 0, 0, 4096), EOPNOTSUPP);
     EXPECT_EQ(allocate(file, 0, 0, 4096), EOPNOTSUPP);
