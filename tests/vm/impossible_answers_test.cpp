@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,17 +27,19 @@ public:
     KernelLog() : kmsg_("/dev/kmsg", O_RDONLY | O_NONBLOCK) {
         check(lseek(kmsg_, 0, SEEK_END), "seek in /dev/kmsg");
     }
-    bool says(const std::string &text) {
+    bool says(const std::string &text) { return lines_with(text) > 0; }
+    // Since the last look.
+    std::size_t lines_with(const std::string &text) {
+        std::size_t count = 0;
         char line[8192];
         for (;;) {
             ssize_t n = read(kmsg_, line, sizeof(line));
             if (n < 0 && errno == EPIPE)
                 continue;
             if (n <= 0)
-                return false;
-            if (std::string_view(line, static_cast<std::size_t>(n)).find(text) !=
-                std::string_view::npos)
-                return true;
+                return count;
+            count += std::string_view(line, static_cast<std::size_t>(n)).find(text) !=
+                     std::string_view::npos;
         }
     }
 
@@ -60,6 +63,7 @@ struct Case {
     std::function<std::string(const Request &)> answer;
     std::function<long(RawServer &)> act; // negative with errno on failure
     int error = EIO;
+    std::uint64_t init_flags = 0;
 };
 
 std::string attributes_answer(std::uint32_t mode, std::uint64_t size = 0) {
@@ -77,6 +81,27 @@ std::string text_entry(const std::string &name) {
     bytes.resize(FUSE_DIRENT_ALIGN(bytes.size()));
     return bytes;
 }
+
+// Makes a symbolic link of a file.
+void make_link(RawServer &server, const std::string &name) {
+    server.set_content(name, "");
+    server.on(FUSE_LOOKUP, [&server, name](const Request &request) {
+        if (request.name(0) != name)
+            return false;
+        server.answer(request, bytes_of(entry_of(server.node_of(name), S_IFLNK | 0777)));
+        return true;
+    });
+}
+
+// A count beyond what COPY_FILE_RANGE or the one with 64 bits asked for.
+template <typename T> std::string copied_too_much(const Request &request) {
+    T count{};
+    count.size = static_cast<decltype(count.size)>(request.as<fuse_copy_file_range_in>().len + 1);
+    return std::string(bytes_of(count));
+}
+struct CopiedOut {
+    std::uint64_t size;
+};
 
 long list(const std::filesystem::path &path) {
     DIR *dir = opendir(path.c_str());
@@ -115,6 +140,10 @@ std::vector<Case> cases() {
         Fd file(server.mnt("f"), O_RDONLY);
         struct stat st;
         return fstat(file, &st);
+    };
+    auto copy = [](RawServer &server) -> long {
+        Fd in(server.mnt("f"), O_RDONLY), out(server.mnt("copy"), O_RDWR | O_CREAT);
+        return copy_file_range(in, nullptr, out, nullptr, 7, 0);
     };
     return {
         {"FUSE_LOOKUP", FUSE_LOOKUP, entry(FUSE_ROOT_ID, S_IFREG | 0600), look},
@@ -165,6 +194,71 @@ std::vector<Case> cases() {
              pwrite_all(file, "x", 0);
              return fsync(file);
          }},
+        {"FUSE_READLINK", FUSE_READLINK, [](const Request &) { return std::string("a\0b", 3); },
+         [](RawServer &server) -> long {
+             make_link(server, "link");
+             char target[100];
+             return readlink(server.mnt("link").c_str(), target, sizeof(target));
+         }},
+        {"FUSE_READ", FUSE_READ,
+         [](const Request &request) {
+             return std::string(request.as<fuse_read_in>().size + 1, 'x');
+         },
+         [](RawServer &server) -> long {
+             Fd file(server.mnt("f"), O_RDONLY);
+             char byte;
+             return read(file, &byte, 1);
+         }},
+        {"FUSE_IOCTL", FUSE_IOCTL,
+         [](const Request &) {
+             fuse_ioctl_out out{0, FUSE_IOCTL_RETRY, 1, 1};
+             return std::string(bytes_of(out));
+         },
+         [](RawServer &server) -> long {
+             Fd file(server.mnt("f"), O_RDONLY);
+             std::uint32_t argument = 0;
+             return ioctl(file, _IOWR('E', 1, std::uint32_t), &argument);
+         }},
+        {"FUSE_LSEEK", FUSE_LSEEK,
+         [](const Request &) {
+             fuse_lseek_out out{0};
+             return std::string(bytes_of(out));
+         },
+         [](RawServer &server) -> long {
+             Fd file(server.mnt("f"), O_RDONLY);
+             return lseek(file, 1, SEEK_DATA);
+         }},
+        {"FUSE_GETLK", FUSE_GETLK,
+         [](const Request &) {
+             fuse_lk_out out{{20, 10, F_WRLCK, 1}};
+             return std::string(bytes_of(out));
+         },
+         [](RawServer &server) -> long {
+             Fd file(server.mnt("f"), O_RDWR);
+             struct flock lock {};
+             lock.l_type = F_WRLCK;
+             return fcntl(file, F_GETLK, &lock);
+         },
+         EIO, FUSE_POSIX_LOCKS},
+        {"FUSE_COPY_FILE_RANGE_64", protocol::copy_file_range_64, copied_too_much<CopiedOut>, copy},
+        {"FUSE_COPY_FILE_RANGE", FUSE_COPY_FILE_RANGE, copied_too_much<fuse_write_out>, copy},
+        {"FUSE_STATX", protocol::statx,
+         [](const Request &) {
+             protocol::StatxOut out{};
+             out.mask = STATX_BASIC_STATS;
+             out.mode = 0600;
+             return std::string(bytes_of(out));
+         },
+         [](RawServer &server) -> long {
+             struct statx stx;
+             return statx(AT_FDCWD, server.mnt("f").c_str(), AT_STATX_FORCE_SYNC, STATX_BTIME,
+                          &stx);
+         }},
+        {"FUSE_READDIRPLUS", FUSE_READDIRPLUS,
+         [](const Request &) {
+             return std::string(bytes_of(entry_of(77, S_IFREG | 0600))) + text_entry("a/b");
+         },
+         [](RawServer &server) { return list(server.mnt()); }, EIO, FUSE_DO_READDIRPLUS},
     };
 }
 
@@ -175,7 +269,9 @@ GUEST_TEST(ImpossibleAnswers, AreErrorsCountedAndNamed) {
     int number = 0;
     for (const auto &one : cases()) {
         SCOPED_TRACE(one.operation + std::string(" case ") + std::to_string(number));
-        RawServer server({.valid_seconds = 0, .name = "i" + std::to_string(number++)});
+        RawServer server({.valid_seconds = 0,
+                          .init_flags = one.init_flags,
+                          .name = "i" + std::to_string(number++)});
         server.set_content("f", "content");
         KernelLog log;
         server.on(one.opcode, [&](const Request &request) {
@@ -191,4 +287,35 @@ GUEST_TEST(ImpossibleAnswers, AreErrorsCountedAndNamed) {
         write_file(server.mnt("alive"), "alive");
         EXPECT_EQ(server.content("alive"), "alive");
     }
+}
+
+GUEST_TEST(ImpossibleAnswers, AreAllCountedAndFewAreNamed) {
+    needs_fusewb();
+    RawServer server({.valid_seconds = 0});
+    server.set_content("f", "content");
+    struct stat st;
+    ASSERT_EQ(stat(server.mnt("f").c_str(), &st), 0);
+    KernelLog log;
+    server.on(FUSE_LOOKUP, [&](const Request &request) {
+        server.answer(request, "short");
+        return true;
+    });
+    // The limit is of a time that this takes but a part of.
+    constexpr unsigned answers = 200;
+    for (unsigned i = 0; i < answers; i++)
+        EXPECT_NE(stat(server.mnt("f").c_str(), &st), 0);
+    Connection connection = server.connection();
+    EXPECT_EQ(connection[FUSEWB_A_COUNTER_MALFORMED], answers);
+    std::size_t lines = log.lines_with("connection " + std::to_string(connection.id) +
+                                       ": the server answered FUSE_LOOKUP with ");
+    EXPECT_GE(lines, 1u);
+    EXPECT_LE(lines, answers / 4);
+    // Nor do those of one mount use up what is another's.
+    RawServer other({.name = "other"});
+    other.on(FUSE_LOOKUP, [&](const Request &request) {
+        other.answer(request, "short");
+        return true;
+    });
+    EXPECT_NE(stat(other.mnt("f").c_str(), &st), 0);
+    EXPECT_TRUE(log.says("connection " + std::to_string(other.connection().id) + ": "));
 }
