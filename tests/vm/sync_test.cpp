@@ -80,6 +80,21 @@ GUEST_TEST(SyncFs, WritesEveryFile) {
                   "");
 }
 
+GUEST_TEST(SyncFs, IsNoRequestOfItsOwn) {
+    needs_fusewb();
+    RawServer server;
+    Fd file(server.mnt("f"), O_RDWR | O_CREAT);
+    for (std::string data : {"first", "other"}) {
+        pwrite_all(file, data, 0);
+        EXPECT_EQ(syncfs(file), 0);
+        EXPECT_EQ(server.content("f"), data);
+        pwrite_all(file, data, 0);
+        expect_sync_returns();
+    }
+    EXPECT_EQ(server.seen(FUSE_SYNCFS), 0u);
+    EXPECT_EQ(server.seen(FUSE_FSYNC), 0u);
+}
+
 GUEST_TEST(SyncFs, ReportsWhatCouldNotBeWritten) {
     needs_fusewb();
     RawServer server;
