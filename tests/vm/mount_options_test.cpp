@@ -3,7 +3,10 @@
 // refused mount leaves nothing behind.
 #include <cerrno>
 #include <cstring>
+#include <sstream>
 
+#include <fcntl.h>
+#include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -75,6 +78,9 @@ GUEST_TEST(MountOptions, BadOnesAreRefusedAndLeaveNothing) {
         {good + ",subtype=" + std::string(300, 's'), EINVAL},
         {good + ",allow_other=1", EINVAL},
         {good + ",unheard_of", EINVAL},
+        {good + ",dax", EINVAL},
+        {good + ",dax=always", EINVAL},
+        {good + ",dax=inode", EINVAL},
     };
     for (const auto &bad : cases) {
         EXPECT_EQ(try_mount(directory, bad.options), bad.error)
@@ -87,6 +93,48 @@ GUEST_TEST(MountOptions, BadOnesAreRefusedAndLeaveNothing) {
     Mount mount(directory, device, "");
     EXPECT_EQ(mount.unmount(), 0);
     EXPECT_EQ(before, Traces());
+}
+
+GUEST_TEST(MountOptions, ThereIsNoTypeForBlockDevices) {
+    needs_fusewb();
+    std::istringstream types(read_file("/proc/filesystems"));
+    std::vector<std::string> ours;
+    for (std::string line; std::getline(types, line);)
+        if (line.find("fusewb") != std::string::npos)
+            ours.push_back(line);
+    EXPECT_EQ(ours, std::vector<std::string>{"nodev\tfusewb"});
+}
+
+GUEST_TEST(MountOptions, MappedIdsAreRefused) {
+    needs_fusewb();
+    RawServer server;
+    server.set_content("f", "content");
+    Task sleeper("a user namespace", [] {
+        check(unshare(CLONE_NEWUSER), "unshare");
+        pause();
+        return 0;
+    });
+    std::string process = "/proc/" + std::to_string(sleeper.pid()) + "/";
+    auto own = std::filesystem::read_symlink("/proc/self/ns/user");
+    ASSERT_TRUE(
+        wait_until(10s, [&] { return std::filesystem::read_symlink(process + "ns/user") != own; }));
+    for (const char *map : {"uid_map", "gid_map"})
+        ASSERT_EQ(write_setting(process + map, "0 1000 10"), 0) << map;
+    Fd users(process + "ns/user", O_RDONLY);
+    auto map_ids = [&](const std::filesystem::path &path) {
+        Fd clone(open_tree(AT_FDCWD, path.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+        check(clone, "open_tree " + path.string());
+        struct mount_attr attr {};
+        attr.attr_set = MOUNT_ATTR_IDMAP;
+        attr.userns_fd = static_cast<std::uint64_t>(users.get());
+        return mount_setattr(clone, "", AT_EMPTY_PATH, &attr, sizeof(attr)) ? errno : 0;
+    };
+    int tmpfs = map_ids(scratch());
+    if (tmpfs == EINVAL)
+        throw Skip("tmpfs of this kernel takes no mapped ids, so that a refusal means nothing");
+    ASSERT_EQ(tmpfs, 0);
+    EXPECT_EQ(map_ids(server.mnt()), EINVAL);
+    EXPECT_EQ(read_file(server.mnt("f")), "content");
 }
 
 GUEST_TEST(MountOptions, ADescriptorServesOneMount) {
