@@ -11,9 +11,11 @@
 #include <sys/epoll.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "support/client.h"
 #include "support/files.h"
 #include "support/guest_test.h"
 #include "support/protocol.h"
@@ -42,6 +44,54 @@ std::string entry_of(const std::string &name, std::uint32_t flags = 0,
 std::string deletion_of(const std::string &name, std::uint64_t child) {
     fuse_notify_delete_out out{FUSE_ROOT_ID, child, static_cast<std::uint32_t>(name.size()), 0};
     return std::string(bytes_of(out)) + name + '\0';
+}
+
+// A bind mount, for as long as the object lives or until somebody takes it away.
+class Bind {
+public:
+    Bind(const std::filesystem::path &from, std::filesystem::path to) : to_(std::move(to)) {
+        check(::mount(from.c_str(), to_.c_str(), nullptr, MS_BIND, nullptr), "bind mount");
+    }
+    ~Bind() { umount2(to_.c_str(), MNT_DETACH); }
+    bool there() const { return mounted_dev(to_) != 0; }
+
+private:
+    std::filesystem::path to_;
+};
+
+// Makes a directory of a file. Below it there are the names of the root again.
+void make_directory(RawServer &server, const std::string &name) {
+    server.set_content(name, "");
+    std::uint64_t node = server.node_of(name);
+    auto attributes = [node] {
+        fuse_attr attr = protocol::file_attributes(node, 0);
+        attr.mode = S_IFDIR | 0755;
+        return attr;
+    };
+    server.on(FUSE_LOOKUP, [=, &server](const Request &request) {
+        if (request.name(0) != name)
+            return false;
+        fuse_entry_out out{};
+        out.nodeid = node;
+        out.generation = 1;
+        out.attr_valid = out.entry_valid = 3600;
+        out.attr = attributes();
+        server.answer(request, bytes_of(out));
+        return true;
+    });
+    server.on(FUSE_GETATTR, [=, &server](const Request &request) {
+        if (request.header.nodeid != node)
+            return false;
+        fuse_attr_out out{};
+        out.attr_valid = 3600;
+        out.attr = attributes();
+        server.answer(request, bytes_of(out));
+        return true;
+    });
+}
+
+std::filesystem::path path_of(int fd) {
+    return std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd));
 }
 
 int invalidate(RawServer &server, const std::string &name, std::int64_t offset,
@@ -146,6 +196,68 @@ GUEST_TEST(Notify, DeletedNamesAreGoneAndWatchersHearOfIt) {
     EXPECT_GT(read(watch, event, sizeof(event)), 0) << "no event";
     std::size_t before = server.seen(FUSE_LOOKUP);
     EXPECT_EQ(size_of(server.mnt("f")), 7) << "the server has it again";
+    EXPECT_EQ(server.seen(FUSE_LOOKUP), before + 1);
+}
+
+ON_CLIENTS(NotifyName, "fusewb", "fuse");
+
+CLIENT_TEST(NotifyName, ThatExpiredKeepsWhatIsMountedOnItAndOneThatIsInvalidDoesNot) {
+    RawServer server({.type = client.type});
+    server.set_content("f", "of the server");
+    write_file(scratch() / "over", "mounted");
+    Fd file(server.mnt("f"), O_RDONLY);
+    if (!(server.offered() & FUSE_HAS_EXPIRE_ONLY))
+        throw Skip("this client cannot let a name expire");
+    Bind bind(scratch() / "over", server.mnt("f"));
+    EXPECT_EQ(server.notify(FUSE_NOTIFY_INVAL_ENTRY, entry_of("f", FUSE_EXPIRE_ONLY)), 0);
+    std::size_t before = server.seen(FUSE_LOOKUP);
+    EXPECT_EQ(read_file(server.mnt("f")), "mounted");
+    EXPECT_EQ(server.seen(FUSE_LOOKUP), before + 1) << "not asked for again";
+    EXPECT_TRUE(bind.there());
+    EXPECT_EQ(path_of(file), server.mnt("f"));
+    EXPECT_EQ(server.notify(FUSE_NOTIFY_INVAL_ENTRY, entry_of("f", 0)), 0);
+    EXPECT_FALSE(bind.there());
+    EXPECT_EQ(path_of(file), server.mnt("f").string() + " (deleted)");
+    EXPECT_EQ(read_file(server.mnt("f")), "of the server");
+    EXPECT_EQ(pread_all(file, 100, 0), "of the server") << "an open file lives on";
+}
+
+GUEST_TEST(Notify, ADirectoryIsDeletedIfNothingIsMountedOnItNorInUseBelowIt) {
+    needs_fusewb();
+    RawServer server;
+    make_directory(server, "d");
+    server.set_content("x", "content");
+    std::filesystem::create_directory(scratch() / "over");
+    Fd below(server.mnt("d/x"), O_RDONLY), directory(server.mnt("d"), O_RDONLY | O_DIRECTORY);
+    std::string deletion = deletion_of("d", server.node_of("d"));
+    auto expect_there = [&] {
+        std::size_t before = server.seen(FUSE_LOOKUP);
+        EXPECT_EQ(path_of(directory), server.mnt("d"));
+        EXPECT_EQ(path_of(below), server.mnt("d/x"));
+        EXPECT_EQ(pread_all(below, 100, 0), "content");
+        EXPECT_EQ(server.seen(FUSE_LOOKUP), before);
+    };
+    EXPECT_EQ(server.notify(FUSE_NOTIFY_DELETE, deletion), ENOTEMPTY);
+    expect_there();
+    {
+        Bind bind(scratch() / "over", server.mnt("d"));
+        EXPECT_EQ(server.notify(FUSE_NOTIFY_DELETE, deletion), EBUSY);
+        EXPECT_TRUE(bind.there());
+        expect_there();
+    }
+    // What is cached below it, and in no use, is no hindrance.
+    below.reset();
+    Fd watch(inotify_init1(IN_NONBLOCK));
+    ASSERT_GE(inotify_add_watch(watch, server.mnt().c_str(), IN_DELETE), 0);
+    EXPECT_EQ(server.notify(FUSE_NOTIFY_DELETE, deletion), 0);
+    EXPECT_EQ(path_of(directory), server.mnt("d").string() + " (deleted)");
+    struct stat st;
+    EXPECT_EQ(fstat(directory, &st), 0) << "an open directory lives on";
+    alignas(inotify_event) char event[4096];
+    ASSERT_GT(read(watch, event, sizeof(event)), 0) << "no event";
+    EXPECT_EQ(reinterpret_cast<inotify_event *>(event)->mask, unsigned(IN_DELETE | IN_ISDIR));
+    std::size_t before = server.seen(FUSE_LOOKUP);
+    EXPECT_EQ(stat(server.mnt("d").c_str(), &st), 0) << "the server has it again";
     EXPECT_EQ(server.seen(FUSE_LOOKUP), before + 1);
 }
 
