@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "support/client.h"
 #include "support/files.h"
 #include "support/guest_test.h"
 #include "support/promise.h"
@@ -50,6 +51,28 @@ bool mtime_drops_data(std::uint64_t flags, const std::string &name) {
     EXPECT_EQ(fstat(file, &st), 0);
     EXPECT_EQ(st.st_mtime, 1000);
     return pread_all(file, 7, 0) == "CHANGED";
+}
+
+// Return: what is read of a file of which two pages are cached when it shrinks or grows at the
+// server, where all of it is other data then.
+std::string read_after_size_changed(const Client &client, std::uint64_t flags, std::size_t pages,
+                                    const std::string &name) {
+    RawServer server({.writeback = false,
+                      .valid_seconds = 0,
+                      .open_flags = FOPEN_KEEP_CACHE,
+                      .init_flags = flags,
+                      .name = name,
+                      .type = client.type});
+    server.set_content("f", std::string(8192, 'o'));
+    Fd file(server.mnt("f"), O_RDONLY);
+    // Page by page, so that the new end is in no folio that goes as a whole.
+    posix_fadvise(file, 0, 0, POSIX_FADV_RANDOM);
+    EXPECT_EQ(pread_all(file, 8192, 0), std::string(8192, 'o'));
+    server.set_content("f", std::string(pages * 4096, 'n'));
+    struct stat st;
+    EXPECT_EQ(fstat(file, &st), 0);
+    EXPECT_EQ(st.st_size, off_t(pages * 4096));
+    return pread_all(file, 65536, 0);
 }
 
 // Writes one block of a file that exists.
@@ -106,6 +129,22 @@ GUEST_TEST(Negotiated, DataIsDroppedWithMtimeIfTheServerSaysSo) {
     EXPECT_FALSE(mtime_drops_data(FUSE_EXPLICIT_INVAL_DATA, "explicit"));
 }
 
+ON_CLIENTS(NegotiatedData, "fusewb", "fuse");
+
+CLIENT_TEST(NegotiatedData, IsDroppedWithTheSizeOnlyBehindTheEndIfTheServerTellsWhatChanged) {
+    auto read = [&](std::uint64_t flags, std::size_t pages, const char *name) {
+        return read_after_size_changed(client, flags, pages, name);
+    };
+    std::string kept(8192, 'o');
+    EXPECT_EQ(difference(kept + std::string(8192, 'n'),
+                         read(FUSE_EXPLICIT_INVAL_DATA, 4, "explicit-grown")),
+              "");
+    EXPECT_EQ(difference(kept.substr(4096), read(FUSE_EXPLICIT_INVAL_DATA, 1, "explicit-shrunk")),
+              "");
+    EXPECT_EQ(difference(std::string(16384, 'n'), read(0, 4, "grown")), "");
+    EXPECT_EQ(difference(std::string(4096, 'n'), read(0, 1, "shrunk")), "");
+}
+
 GUEST_TEST(Negotiated, SharedMappingsOfDirectFilesNeedTheServersWord) {
     needs_fusewb();
     for (bool allowed : {true, false}) {
@@ -136,6 +175,26 @@ GUEST_TEST(Negotiated, NothingIsOfferedThatIsNotThere) {
     for (std::uint64_t absent :
          {1ull << 26, 1ull << 33, 1ull << 37, 1ull << 41, 1ull << 40, 1ull << 27})
         EXPECT_EQ(offered & absent, 0u) << std::hex << absent;
+}
+
+GUEST_TEST(Negotiated, TheDeviceKnowsNoFilesToPassThrough) {
+    needs_fusewb();
+    RawServer server;
+    server.set_content("f", "content");
+    EXPECT_EQ(read_file(server.mnt("f")), "content");
+    write_file(scratch() / "backing", "backing");
+    Fd file(scratch() / "backing", O_RDWR);
+    // As in-tree: FUSE_DEV_IOC_BACKING_OPEN and _CLOSE.
+    struct {
+        std::int32_t fd;
+        std::uint32_t flags;
+        std::uint64_t padding;
+    } map{file, 0, 0};
+    std::uint32_t id = 1;
+    EXPECT_EQ(ioctl(server.device(), _IOW(229, 1, decltype(map)), &map), -1);
+    EXPECT_EQ(errno, ENOTTY);
+    EXPECT_EQ(ioctl(server.device(), _IOW(229, 2, std::uint32_t), &id), -1);
+    EXPECT_EQ(errno, ENOTTY);
 }
 
 GUEST_TEST(Negotiated, DirectWritesRunSideBySideIfTheServerSaysSo) {
