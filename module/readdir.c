@@ -149,9 +149,10 @@ static bool endless_name(const struct cursor *c, bool plus)
 
 /* Return: 0, or -EIO for an answer with a name that cannot be. */
 static int emit_answer(struct file *file, struct dir_context *ctx, struct fusewb_req *req,
-		       bool plus, u64 version, u64 names)
+		       u64 version, u64 names)
 {
 	struct cursor c = { req->out_args, req->out_args_len };
+	bool plus = req->in.opcode == FUSE_READDIRPLUS;
 	const struct fuse_entry_out *entry = NULL;
 	const struct fuse_dirent *dirent;
 	bool full = false;
@@ -206,7 +207,9 @@ static bool use_plus(struct inode *dir, const struct dir_context *ctx)
 	return !(conn->flags & FUSE_READDIRPLUS_AUTO) || !ctx->pos || follow;
 }
 
-static int ask_and_emit(struct inode *dir, struct file *file, struct dir_context *ctx)
+/* Return: the request with its answer, or an error. */
+static struct fusewb_req *ask(struct inode *dir, struct file *file,
+			      const struct dir_context *ctx)
 {
 	const struct fusewb_handle *handle = fusewb_file_handle(file);
 	struct fusewb_conn *conn = fusewb_inode_conn(dir);
@@ -226,32 +229,41 @@ static int ask_and_emit(struct inode *dir, struct file *file, struct dir_context
 		.nr_out = 1,
 		.out_var = true,
 	};
-	u64 version = fusewb_attr_version(conn), names = fusewb_dir_names(dir);
 	struct fusewb_req *req;
 	int err;
 
 	req = fusewb_req_alloc(conn, &args, 0, GFP_KERNEL);
 	if (!req)
-		return -ENOMEM;
+		return ERR_PTR(-ENOMEM);
 	if (plus)
 		req->orphan = forget_answer;
 	err = fusewb_req_call(req);
-	if (!err)
-		err = emit_answer(file, ctx, req, plus, version, names);
-	fusewb_req_put(req);
-	return err;
+	if (err) {
+		fusewb_req_put(req);
+		return ERR_PTR(err);
+	}
+	return req;
 }
 
 static int iterate(struct file *file, struct dir_context *ctx)
 {
 	struct inode *dir = file_inode(file);
+	struct fusewb_req *req;
+	u64 version, names;
 	int err;
 
 	err = fusewb_dir_lock(dir);
 	if (err)
 		return err;
-	err = ask_and_emit(dir, file, ctx);
+	version = fusewb_attr_version(fusewb_inode_conn(dir));
+	names = fusewb_dir_names(dir);
+	req = ask(dir, file, ctx);
+	/* A name is entered once its LOOKUP has ended, which may wait for this. */
 	fusewb_dir_unlock(dir);
+	if (IS_ERR(req))
+		return PTR_ERR(req);
+	err = emit_answer(file, ctx, req, version, names);
+	fusewb_req_put(req);
 	return err;
 }
 

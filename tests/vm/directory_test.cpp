@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstring>
 #include <mutex>
+#include <optional>
 #include <set>
 
 #include <dirent.h>
@@ -174,4 +175,40 @@ CLIENT_TEST(DirectorySync, IsSentWithTheHandleAndItsErrorTold) {
     EXPECT_EQ(errno, EIO);
     EXPECT_EQ(server.seen(FUSE_FSYNCDIR), 3u);
     EXPECT_EQ(server.seen(FUSE_FSYNC), 0u);
+}
+
+ON_CLIENTS(DirectoryListing, "fusewb", "fuse");
+
+// To enter a name of READDIRPLUS is to wait for who looks it up, and he waits for his turn to ask.
+CLIENT_TEST(DirectoryListing, EndsThoughOneOfItsNamesIsLookedUpMeanwhile) {
+    RawServer server({.init_flags = FUSE_DO_READDIRPLUS, .type = client.type});
+    server.set_content("f", "12345");
+    std::uint64_t node = server.node_of("f");
+    std::mutex mutex;
+    std::optional<Request> asked;
+    server.on(FUSE_READDIRPLUS, [&](const Request &request) {
+        if (request.as<fuse_read_in>().offset) {
+            server.answer(request, {});
+            return true;
+        }
+        std::lock_guard lock(mutex);
+        asked = request;
+        return true;
+    });
+    Task listing("listing", [&] {
+        return std::distance(fs::directory_iterator(server.mnt()), {}) == 1 ? 0 : ENOENT;
+    });
+    ASSERT_TRUE(wait_until(20s, [&] {
+        std::lock_guard lock(mutex);
+        return asked.has_value();
+    }));
+    // The last to be made, the first to be killed, which lets the other one go.
+    Task lookup("lookup", [&] { return access(server.mnt("f").c_str(), F_OK) ? errno : 0; });
+    EXPECT_FALSE(lookup.ends_within(300ms));
+    EXPECT_EQ(server.seen(FUSE_LOOKUP), 0u) << "beside a listing";
+    server.answer(*asked, listed("f", node, 1, protocol::file_attributes(node, 5)));
+    for (Task *task : {&listing, &lookup}) {
+        EXPECT_TRUE(task->ends_within(20s)) << task->where();
+        EXPECT_EQ(task->status(), 0);
+    }
 }
