@@ -262,9 +262,22 @@ int fusewb_getattr(struct mnt_idmap *idmap, const struct path *path,
 	return 0;
 }
 
-static void fill_setattr(struct fusewb_conn *conn, const struct iattr *attr, bool local,
+/*
+ * Such a server takes the set-user-ID bits away when it is told to: with every
+ * new owner, and when somebody without the capability changes the size.
+ */
+static bool server_kills_suidgid(struct inode *inode, unsigned int valid)
+{
+	if (!(fusewb_inode_conn(inode)->flags & FUSE_HANDLE_KILLPRIV_V2))
+		return false;
+	return (valid & (ATTR_UID | ATTR_GID) && !S_ISDIR(inode->i_mode)) ||
+	       (valid & ATTR_SIZE && !capable(CAP_FSETID));
+}
+
+static void fill_setattr(struct inode *inode, const struct iattr *attr, bool local,
 			 struct fuse_setattr_in *in)
 {
+	struct fusewb_conn *conn = fusewb_inode_conn(inode);
 	unsigned int valid = attr->ia_valid;
 
 	if (valid & ATTR_MODE) {
@@ -299,8 +312,7 @@ static void fill_setattr(struct fusewb_conn *conn, const struct iattr *attr, boo
 		in->ctime = attr->ia_ctime.tv_sec;
 		in->ctimensec = attr->ia_ctime.tv_nsec;
 	}
-	/* The server takes the set-user-ID bits away. */
-	if (valid & ATTR_SIZE && conn->flags & FUSE_HANDLE_KILLPRIV_V2 && !capable(CAP_FSETID))
+	if (server_kills_suidgid(inode, valid))
 		in->valid |= FATTR_KILL_SUIDGID;
 	if (valid & ATTR_FILE && fusewb_file_handle(attr->ia_file)->opened) {
 		in->valid |= FATTR_FH;
@@ -347,7 +359,7 @@ static int send_setattr(struct inode *inode, struct iattr *attr, bool truncates)
 
 	if (local && attr->ia_valid & ATTR_SIZE && attr->ia_size != i_size_read(inode))
 		attr->ia_valid |= ATTR_MTIME | ATTR_CTIME;
-	fill_setattr(conn, attr, local && !S_ISDIR(inode->i_mode), &in);
+	fill_setattr(inode, attr, local && !S_ISDIR(inode->i_mode), &in);
 
 	req = fusewb_req_alloc(conn, &args, 0, GFP_KERNEL);
 	if (!req)
