@@ -77,7 +77,8 @@ static void init_end(struct fusewb_req *req, int error)
 	struct fuse_init_out out = {};
 
 	memcpy(&out, req->out_args, min_t(size_t, req->out_args_len, sizeof(out)));
-	if (error == -ENOTCONN)
+	/* Not by the error, which a server may answer, too. */
+	if (fusewb_conn_aborted(conn))
 		return;
 	if (error || req->out_args_len < INIT_OUT_MIN || out.major != FUSEWB_PROTO_MAJOR ||
 	    out.minor < MINOR_MIN) {

@@ -102,3 +102,17 @@ GUEST_TEST(BeforeInit, AKillEndsTheWait) {
     }
     server.mount().abort();
 }
+
+GUEST_TEST(BeforeInit, ARefusalEndsTheWaitWhateverItsError) {
+    needs_fusewb();
+    for (int error : {EPERM, ENOTCONN}) {
+        SCOPED_TRACE(error);
+        RawServer server({.hold_init = true, .name = std::to_string(error)});
+        ASSERT_TRUE(server.wait_held(FUSE_INIT, 1));
+        Task task("path", [&] { return access(server.mnt("f").c_str(), F_OK) ? errno : 0; });
+        EXPECT_FALSE(task.ends_within(300ms)) << "did not wait for the answer";
+        server.refuse_held(FUSE_INIT, error);
+        EXPECT_TRUE(task.ends_within(20s)) << task.where();
+        EXPECT_EQ(task.status(), ENOTCONN);
+    }
+}
