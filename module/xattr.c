@@ -37,12 +37,23 @@ static bool no_capability(struct inode *inode)
 	return none;
 }
 
-static void note_capability(struct inode *inode, u64 none_at)
+static void forget_no_capability(struct inode *inode)
 {
 	struct fusewb_inode *fi = FUSEWB_I(inode);
 
 	spin_lock(&fi->lock);
-	fi->no_capability = none_at;
+	fi->no_capability = 0;
+	spin_unlock(&fi->lock);
+}
+
+/* @version: when it was asked for. One may have been set since. */
+static void note_no_capability(struct inode *inode, u64 version)
+{
+	struct fusewb_inode *fi = FUSEWB_I(inode);
+
+	spin_lock(&fi->lock);
+	if (fi->attr_version == version)
+		fi->no_capability = version;
 	spin_unlock(&fi->lock);
 }
 
@@ -89,8 +100,10 @@ ssize_t fusewb_getxattr(struct inode *inode, const char *name, void *value, size
 		fusewb_conn_set_nosys(conn, FUSE_GETXATTR);
 		return -EOPNOTSUPP;
 	}
-	if (capability)
-		note_capability(inode, err == -ENODATA ? version : 0);
+	if (capability && err == -ENODATA)
+		note_no_capability(inode, version);
+	else if (capability)
+		forget_no_capability(inode);
 	if (err)
 		return err;
 	if (size)
@@ -129,11 +142,12 @@ int fusewb_setxattr(struct inode *inode, const char *name, const void *value, si
 		fusewb_conn_set_nosys(conn, FUSE_SETXATTR);
 		return -EOPNOTSUPP;
 	}
-	note_capability(inode, 0);
 	if (!err)
 		fusewb_touch_ctime(inode);
 	if (!err || fusewb_left(err))
 		fusewb_invalidate_attr(inode);
+	/* Then: an answer to what was asked before finds another version. */
+	forget_no_capability(inode);
 	return err;
 }
 

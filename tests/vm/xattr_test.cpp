@@ -5,6 +5,8 @@
 #include <cerrno>
 #include <cstring>
 #include <map>
+#include <mutex>
+#include <optional>
 #include <set>
 
 #include <fcntl.h>
@@ -402,5 +404,47 @@ GUEST_TEST(Acl, ADefaultOneIsTheServersToInherit) {
         ASSERT_EQ(fstat(file, &st), 0);
         EXPECT_EQ(st.st_mode & 0777, dont_mask ? 0660u : 0600u);
         EXPECT_EQ(open_as_nobody(server.mnt("f"), O_RDWR), dont_mask ? 0 : EACCES);
+    }
+}
+
+GUEST_TEST(Xattr, AnAnswerOlderThanACapabilityIsNotBelieved) {
+    needs_fusewb();
+    for (bool writeback : {true, false}) {
+        RawServer server({.writeback = writeback, .name = writeback ? "writeback" : "through"});
+        Values values(server);
+        server.set_content("f", "content");
+        Fd file(server.mnt("f"), O_RDWR);
+        std::mutex mutex;
+        std::optional<Request> late;
+        server.on(FUSE_GETXATTR, [&](const Request &request) {
+            std::lock_guard lock(mutex);
+            late = request;
+            return true;
+        });
+        Task asking("getxattr", [&] {
+            return getxattr(server.mnt("f").c_str(), "security.capability", nullptr, 0) < 0 ? errno
+                                                                                            : 0;
+        });
+        ASSERT_TRUE(wait_until(20s, [&] {
+            std::lock_guard lock(mutex);
+            return late.has_value();
+        }));
+        std::string capability(20, '\0');
+        capability[3] = 2;
+        ASSERT_EQ(set_value(server.mnt("f"), "security.capability", capability), 0);
+        server.on(FUSE_GETXATTR, [&](const Request &request) {
+            fuse_getxattr_out out{};
+            out.size = 20;
+            if (request.as<fuse_getxattr_in>().size)
+                server.answer(request, capability);
+            else
+                server.answer(request, bytes_of(out));
+            return true;
+        });
+        server.answer_error(*late, ENODATA);
+        ASSERT_TRUE(asking.ends_within(20s)) << asking.where();
+        EXPECT_EQ(asking.status(), ENODATA);
+        pwrite_all(file, "x", 0);
+        EXPECT_EQ(server.seen(FUSE_REMOVEXATTR), 1u) << "the capability stays";
     }
 }
