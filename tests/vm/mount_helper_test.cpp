@@ -290,6 +290,18 @@ TEST_F(MountHelperTest, AServerThatMountsByItselfCannotCoverTheDevice) {
     expect_unmounts();
 }
 
+// An empty one, for below it may be another. This server opens no file of its own without it.
+TEST_F(MountHelperTest, MountsWithoutProc) {
+    write_file(base_ / "back" / "file", "hello");
+    const std::string line = "mount -t tmpfs none /proc && /sbin/mount.fusewb \"$@\" && "
+                             "stat -c %s " +
+                             mnt() + "/file";
+    const Outcome outcome = run({"unshare", "--mount", "sh", "-c", line, "sh", passthrough_spec(),
+                                 mnt(), "-o", source_option()});
+    EXPECT_EQ(outcome.code, 0) << outcome.output;
+    EXPECT_EQ(outcome.output, "5\n");
+}
+
 TEST_F(MountHelperTest, MountsAnFstabLineOnceAndLeavesItsWordsToFstab) {
     const std::string fstab = (base_ / "fstab").string();
     write_file(fstab, passthrough_spec() + ' ' + mnt() + " fusewb " + source_option() +

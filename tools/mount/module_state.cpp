@@ -110,19 +110,18 @@ int open_as(uid_t user, const std::string &path) {
     return fd;
 }
 
-// A server that runs as root could mount over the file that its descriptor is of: go-fuse tries that
-// with every mount point, before it looks whether it is /dev/fd/N. So the device is opened on a mount
-// of its own, which is in no mount namespace and ends with its last descriptor: there mount(2) fails.
-// A user can make no such mount, nor can a server of his mount.
+// A server that runs as root could mount over the file that its descriptor is of: go-fuse tries
+// that with every mount point, before it looks whether it is /dev/fd/N. So the device is opened on
+// a mount of its own, which is in no mount namespace and ends with its last descriptor: there
+// mount(2) fails. A user can make no such mount, nor can a server of his mount.
 int open_apart(uid_t user) {
     const int tree = open_tree(AT_FDCWD, device_path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
     if (tree < 0)
         return open_as(user, device_path);
     const int fd = open_as(user, "/proc/self/fd/" + std::to_string(tree));
-    const int open_error = errno;
     close(tree);
-    errno = open_error;
-    return fd;
+    // Without /proc there is no way through the descriptor.
+    return fd < 0 ? open_as(user, device_path) : fd;
 }
 
 int open_above_stdio(uid_t user) {
