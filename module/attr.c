@@ -293,8 +293,10 @@ static void fill_setattr(struct inode *inode, const struct iattr *attr, bool loc
 		in->gid = from_kgid(conn->user_ns, attr->ia_gid);
 	}
 	if (valid & ATTR_SIZE) {
-		in->valid |= FATTR_SIZE;
+		/* Whose locks do not forbid it, where the server's are mandatory. */
+		in->valid |= FATTR_SIZE | FATTR_LOCKOWNER;
 		in->size = attr->ia_size;
+		in->lock_owner = fusewb_owner_id(current->files);
 	}
 	if (valid & ATTR_ATIME) {
 		in->valid |= FATTR_ATIME | (valid & ATTR_ATIME_SET ? 0 : FATTR_ATIME_NOW);
