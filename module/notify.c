@@ -192,6 +192,8 @@ static int delete_entry(struct dentry *dentry, u64 child)
 		if (!simple_empty(dentry))
 			return -ENOTEMPTY;
 		dont_mount(dentry);
+		/* Nothing is made in it by who has it open. */
+		inode_set_flags(inode, S_DEAD, S_DEAD);
 	}
 	ihold(inode);
 	parent = dget_parent(dentry);

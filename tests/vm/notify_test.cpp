@@ -479,3 +479,16 @@ GUEST_TEST(Ioctl, TheCommandSaysWhatGoesInAndOut) {
     }
     EXPECT_EQ(server.seen(FUSE_IOCTL), before + 2) << "it may know other commands";
 }
+
+CLIENT_TEST(NotifyName, ThatIsDeletedOfADirectoryLetsNothingBeMadeInIt) {
+    RawServer server({.type = client.type});
+    make_directory(server, "d");
+    server.set_content("x", "content");
+    Fd directory(server.mnt("d"), O_RDONLY | O_DIRECTORY);
+    EXPECT_EQ(server.notify(FUSE_NOTIFY_DELETE, deletion_of("d", server.node_of("d"))), 0);
+    EXPECT_EQ(openat(directory, "new", O_CREAT | O_WRONLY, 0600), -1);
+    EXPECT_EQ(errno, ENOENT);
+    EXPECT_EQ(mkdirat(directory, "newer", 0700), -1);
+    EXPECT_EQ(errno, ENOENT);
+    EXPECT_EQ(server.seen(FUSE_CREATE) + server.seen(FUSE_MKDIR), 0u);
+}
