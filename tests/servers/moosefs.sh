@@ -74,7 +74,9 @@ both_registered() {
 all_twice() {
     local copies
     copies=$(find "$mnt" -type f -size +0 -print0 | xargs -0 mfscheckfile) || return
-    grep -q 'with 2 copies' <<<"$copies" && ! grep -q 'with [013-9] cop' <<<"$copies"
+    # MooseFS 3: "chunks with 2 copies"; 4: "2 full copies".
+    grep -Eq '(with|^) *2 (full )?copies' <<<"$copies" &&
+        ! grep -Eq '(with|^) *[013-9] (full )?cop' <<<"$copies"
 }
 
 serve() {
@@ -82,7 +84,8 @@ serve() {
     cluster
     eventually mounted
     eventually both_registered
-    mfssetgoal 2 "$mnt"
+    # MooseFS 4 has classes with names in the place of goals.
+    mfssetsclass 2CP "$mnt" || mfssetgoal 2 "$mnt"
     copy_and_verify "$mnt"
     eventually all_twice
     # Under load: one is killed in the middle of what is written.
