@@ -34,13 +34,14 @@
  * is this.
  *
  * A range ends in the thread of the server that answers, or of whoever aborts
- * the connection. No lock is needed there but the one below. Who ends it looks
- * for those who wait whether what they wait for is over now: fsync of a thousand
- * small requests sleeps once, not once for each of them.
+ * the connection. No lock is needed there but the one below, and those of valid
+ * folios, with which nobody waits for a server. Who ends it looks for those who
+ * wait whether what they wait for is over now: fsync of a thousand small requests
+ * sleeps once, not once for each of them.
  *
  * Lock order: inode lock, folio lock, fi->inflight_lock, the queue's lock. All
  * waiting is done without a folio lock, except for reading a folio in, which
- * the VFS wants locked; nothing that ends a range takes a folio lock.
+ * the VFS wants locked; nothing that ends a range takes the lock of such a folio.
  */
 #include <linux/completion.h>
 #include <linux/fs.h>

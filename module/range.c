@@ -44,6 +44,11 @@ static void drop_valid(struct address_space *mapping, loff_t first, loff_t last,
 	}
 }
 
+static void invalidate(struct address_space *mapping, loff_t first, loff_t last)
+{
+	invalidate_inode_pages2_range(mapping, first >> PAGE_SHIFT, last >> PAGE_SHIFT);
+}
+
 void fusewb_range_done(struct fusewb_req *req)
 {
 	struct inode *inode = req->io.inode;
@@ -58,20 +63,14 @@ void fusewb_range_done(struct fusewb_req *req)
 	fusewb_put_inode_later(inode);
 }
 
-/*
- * The caller was killed and could not drop what is cached. It was written back
- * before; only what a mapping changed since stays.
- */
+/* What was written back before; only what a mapping changed since stays. */
 void fusewb_range_done_late(struct fusewb_req *req)
 {
 	const struct fusewb_range *range = &req->io.range;
-	pgoff_t first = range->first >> PAGE_SHIFT, last = range->last >> PAGE_SHIFT;
 
-	if (req->io.inode) {
-		fusewb_reading_void(FUSEWB_I(req->io.inode), range->first, range->last);
-		unmap_mapping_pages(req->io.inode->i_mapping, first, last - first + 1, false);
-		invalidate_mapping_pages(req->io.inode->i_mapping, first, last);
-	}
+	if (req->io.inode)
+		drop_valid(req->io.inode->i_mapping, range->first,
+			   min_t(u64, range->last, LLONG_MAX), invalidate);
 	fusewb_range_done(req);
 }
 
@@ -135,11 +134,6 @@ void fusewb_truncated(struct inode *inode, loff_t size)
 	if (size > before)
 		pagecache_isize_extended(inode, before, size);
 	fusewb_drop_all(inode, size, LLONG_MAX);
-}
-
-static void invalidate(struct address_space *mapping, loff_t first, loff_t last)
-{
-	invalidate_inode_pages2_range(mapping, first >> PAGE_SHIFT, last >> PAGE_SHIFT);
 }
 
 void fusewb_drop_clean(struct inode *inode, loff_t first, loff_t last)
