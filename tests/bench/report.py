@@ -130,6 +130,12 @@ def per_mib(samples, key):
     return statistics.median(s[key] / (s["amount"] / 2**20) for s in samples)
 
 
+def requests_per_switch(samples):
+    """Reads from the cache ask nobody and change to nobody."""
+    values = [s["requests"] / s["switches"] for s in samples if s["switches"]]
+    return f"{statistics.median(values):.2f}" if values else "-"
+
+
 def rows(works):
     for work, title in TITLES.items():
         if work not in works:
@@ -145,7 +151,7 @@ def rows(works):
             f"{statistics.median(ratios(clients, 'fusewb', 'fuse', lambda s: s['cpu_seconds'])):.2f}",
             *(f"{per_mib(clients[client], 'switches'):.1f}" if bytes_moved else "-"
               for client in ("fuse", "fusewb")),
-            f"{statistics.median(s['requests'] / s['switches'] for s in clients['fusewb']):.2f}",
+            requests_per_switch(clients["fusewb"]),
         ]
 
 
