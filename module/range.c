@@ -116,7 +116,7 @@ void fusewb_drop_all(struct inode *inode, loff_t first, loff_t last)
 	/* Whole pages, as truncate_pagecache_range() unmaps; 0: up to the end */
 	loff_t len = last == LLONG_MAX ? 0 : round_down(last + 1, PAGE_SIZE) - start;
 
-	if (len >= 0 && (len || last == LLONG_MAX))
+	if (len > 0 || last == LLONG_MAX)
 		unmap_mapping_range(mapping, start, len, 1);
 	drop_valid(mapping, first, last, truncate);
 	/* Private copies that were made meanwhile. */

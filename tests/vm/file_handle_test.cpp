@@ -246,8 +246,6 @@ struct KnownDirectory {
     Fd root{server.mnt(), O_RDONLY | O_DIRECTORY};
 };
 
-fs::path path_of(int fd) { return fs::read_symlink("/proc/self/fd/" + std::to_string(fd)); }
-
 } // namespace
 
 GUEST_TEST(FileHandle, OfADirectoryLeadsToItsPlaceInTheTree) {

@@ -90,10 +90,6 @@ void make_directory(RawServer &server, const std::string &name) {
     });
 }
 
-std::filesystem::path path_of(int fd) {
-    return std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd));
-}
-
 int invalidate(RawServer &server, const std::string &name, std::int64_t offset,
                std::int64_t length) {
     fuse_notify_inval_inode_out out{server.node_of(name), offset, length};

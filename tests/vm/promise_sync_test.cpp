@@ -20,11 +20,6 @@ namespace {
 // What a stopped server's dirty limit lets through without a sleep.
 constexpr std::size_t little = 16384;
 
-int sync_all() {
-    sync();
-    return 0;
-}
-
 // A server with a file that is written and synced.
 struct Served {
     explicit Served(const Client &client) : server({.type = client.type}) {

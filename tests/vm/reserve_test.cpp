@@ -22,16 +22,6 @@ constexpr auto soon = 20s;
 constexpr auto a_while = 1s;
 constexpr std::size_t page = 4096;
 
-int sync_all() {
-    sync();
-    return 0;
-}
-
-void expect_sync_returns() {
-    Task syncer("sync(2)", sync_all);
-    EXPECT_TRUE(syncer.ends_within(soon)) << syncer.where();
-}
-
 // One kind of allocation fails, in this kernel or in the tasks that ask for it.
 class Fault {
 public:

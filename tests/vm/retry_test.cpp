@@ -262,10 +262,7 @@ GUEST_TEST(LateWrite, OneThatTheServerHasNotReadIsRecalled) {
     server.stop();
     std::string model = pattern(10'000, 1);
     pwrite_all(file, model, 0);
-    Task syncer("sync(2)", [] {
-        sync();
-        return 0;
-    });
+    Task syncer("sync(2)", sync_all);
     ASSERT_TRUE(syncer.ends_within(soon)) << syncer.where();
     EXPECT_TRUE(wait_until(soon, [&] {
         Connection now = server.connection();

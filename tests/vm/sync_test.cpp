@@ -19,14 +19,6 @@ namespace {
 constexpr auto soon = 20s;
 constexpr auto a_while = 1s;
 
-void expect_sync_returns() {
-    Task syncer("sync(2)", [] {
-        sync();
-        return 0;
-    });
-    EXPECT_TRUE(syncer.ends_within(soon)) << syncer.where();
-}
-
 // The first write asks for an extended attribute, which this server has not got.
 void learn(int file) {
     pwrite_all(file, "x", 0);

@@ -29,11 +29,6 @@ constexpr auto a_while = 1s; // in which what must wait has had every chance not
 // Dirty pages of a file are on their way to the server: sync(2) sends them and does not wait.
 void start_writeback(Task &syncer) { ASSERT_TRUE(syncer.ends_within(soon)) << syncer.where(); }
 
-int sync_all() {
-    sync();
-    return 0;
-}
-
 // Dirty data that a stopped server may have: the kernel's dirty limit for one that answers nothing
 // is low, and a writer beyond it sleeps until there are answers.
 constexpr std::size_t little = 16384;

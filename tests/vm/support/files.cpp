@@ -152,6 +152,10 @@ std::vector<std::filesystem::path> mounts_below(const std::filesystem::path &dir
     return paths;
 }
 
+std::filesystem::path path_of(int fd) {
+    return std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd));
+}
+
 dev_t mounted_dev(const std::filesystem::path &mount_point) {
     dev_t dev = 0;
     for (const auto &line : mount_lines())

@@ -64,6 +64,9 @@ int write_setting(const std::filesystem::path &path, std::string_view value);
 // Writes back nothing, drops the clean part of the caches.
 void drop_caches();
 
+// What an open descriptor is of, by the name that the kernel has for it now.
+std::filesystem::path path_of(int fd);
+
 // Drops the clean pages of one file.
 void drop_pages(int fd);
 

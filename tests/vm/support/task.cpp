@@ -98,4 +98,14 @@ bool Task::kill_within(std::chrono::milliseconds time) {
 
 std::string Task::where() const { return what_ + ": " + where_is(pid_); }
 
+int sync_all() {
+    sync();
+    return 0;
+}
+
+void expect_sync_returns() {
+    Task syncer("sync(2)", sync_all);
+    EXPECT_TRUE(syncer.ends_within(std::chrono::seconds(20))) << syncer.where();
+}
+
 } // namespace fusewb::test

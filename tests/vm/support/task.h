@@ -48,6 +48,11 @@ private:
 void close_in_tasks(int fd);
 void keep_in_tasks(int fd);
 
+// sync(2), as the work of a task.
+int sync_all();
+// The same in a task, which is not held up.
+void expect_sync_returns();
+
 // What a task does to become an unprivileged user: group and user 65534, no capabilities.
 void become_nobody();
 
