@@ -7,7 +7,8 @@
  * A WRITE holds its range until the server has answered, also when nobody waits
  * any more; so the order among WRITEs, and between them and truncation, is that
  * of the requests. What is cached of the range is written back before, and
- * dropped after.
+ * dropped after. The server is told whose locks a caller has, for it may keep
+ * mandatory ones.
  */
 #include <linux/fs.h>
 #include <linux/mm.h>
@@ -52,6 +53,7 @@ static size_t readable(struct inode *inode, loff_t pos, size_t len, size_t recei
 static ssize_t read_part(struct inode *inode, struct fusewb_handle *h, loff_t pos,
 			 size_t len, struct iov_iter *to)
 {
+	struct fuse_read_in *in;
 	struct fusewb_req *req;
 	size_t total, left, done = 0;
 	unsigned int i;
@@ -64,6 +66,9 @@ static ssize_t read_part(struct inode *inode, struct fusewb_handle *h, loff_t po
 	if (ret)
 		goto put;
 	fusewb_set_read_range(req, pos);
+	in = req->in_args;
+	in->read_flags = FUSE_READ_LOCKOWNER;
+	in->lock_owner = fusewb_owner_id(current->files);
 	ret = fusewb_req_call(req);
 	if (ret)
 		goto put;
@@ -171,6 +176,8 @@ static struct fusewb_req *alloc_write(struct kiocb *iocb, struct fusewb_handle *
 		.offset = iocb->ki_pos,
 		.size = len,
 		.flags = iocb->ki_filp->f_flags,
+		.write_flags = FUSE_WRITE_LOCKOWNER,
+		.lock_owner = fusewb_owner_id(current->files),
 	};
 	struct fusewb_args args = {
 		.opcode = FUSE_WRITE,

@@ -313,3 +313,70 @@ GUEST_TEST(Lock, ImpossibleLocksAreErrors) {
     EXPECT_EQ(found({0, UINT64_MAX, F_WRLCK, 1}), EIO) << "an end behind all files";
     EXPECT_EQ(found({20, 10, F_UNLCK, 1}), 0) << "no lock at all";
 }
+
+ON_CLIENTS(LockOwner, "fusewb", "fuse");
+
+// A server with mandatory locks has to know whose truncation it is, and whose data.
+CLIENT_TEST(LockOwner, OfATruncationIsThatOfTheLocksOfTheProcess) {
+    for (bool writeback : {true, false}) {
+        RawServer server({.writeback = writeback,
+                          .name = writeback ? "writeback" : "through",
+                          .type = client.type});
+        server.set_content("f", "content");
+        std::atomic<std::uint32_t> valid = 0;
+        std::atomic<std::uint64_t> truncating = 0, closing = 0;
+        server.on(FUSE_SETATTR, [&](const Request &request) {
+            auto in = request.as<fuse_setattr_in>();
+            if (in.valid & FATTR_SIZE) {
+                valid = in.valid;
+                truncating = in.lock_owner;
+            }
+            return false;
+        });
+        server.on(FUSE_FLUSH, [&](const Request &request) {
+            closing = request.as<fuse_flush_in>().lock_owner;
+            server.answer(request, {});
+            return true;
+        });
+        Fd file(server.mnt("f"), O_RDWR);
+        ASSERT_EQ(ftruncate(file, 3), 0);
+        EXPECT_TRUE(valid & FATTR_LOCKOWNER);
+        ASSERT_EQ(file.reset(), 0);
+        EXPECT_EQ(truncating, closing);
+        valid = truncating = 0;
+        ASSERT_EQ(truncate(server.mnt("f").c_str(), 2), 0);
+        EXPECT_TRUE(valid & FATTR_LOCKOWNER) << "by path";
+        EXPECT_EQ(truncating, closing);
+    }
+}
+
+CLIENT_TEST(LockOwner, OfDirectIoIsThatOfTheLocksOfTheProcess) {
+    RawServer server({.open_flags = FOPEN_DIRECT_IO, .type = client.type});
+    server.set_content("f", "content");
+    std::atomic<std::uint64_t> reading = 0, writing = 0, closing = 0;
+    server.on(FUSE_READ, [&](const Request &request) {
+        auto in = request.as<fuse_read_in>();
+        if (in.read_flags & FUSE_READ_LOCKOWNER)
+            reading = in.lock_owner;
+        return false;
+    });
+    server.on(FUSE_WRITE, [&](const Request &request) {
+        auto in = request.as<fuse_write_in>();
+        if (in.write_flags & FUSE_WRITE_LOCKOWNER)
+            writing = in.lock_owner;
+        return false;
+    });
+    server.on(FUSE_FLUSH, [&](const Request &request) {
+        closing = request.as<fuse_flush_in>().lock_owner;
+        server.answer(request, {});
+        return true;
+    });
+    Fd file(server.mnt("f"), O_RDWR);
+    char byte;
+    ASSERT_EQ(pread(file, &byte, 1, 0), 1);
+    ASSERT_EQ(pwrite(file, "x", 1, 0), 1);
+    ASSERT_EQ(file.reset(), 0);
+    EXPECT_NE(closing, 0u);
+    EXPECT_EQ(reading, closing);
+    EXPECT_EQ(writing, closing);
+}

@@ -483,39 +483,3 @@ GUEST_TEST(Namespace, ForgottenInodesAreGivenBack) {
                            }))
         << descriptors() << " descriptors, " << before << " before";
 }
-
-ON_CLIENTS(TruncationOwner, "fusewb", "fuse");
-
-// A server with mandatory locks has to know whose truncation it is.
-CLIENT_TEST(TruncationOwner, IsTheOneOfTheLocksOfTheProcess) {
-    for (bool writeback : {true, false}) {
-        RawServer server({.writeback = writeback,
-                          .name = writeback ? "writeback" : "through",
-                          .type = client.type});
-        server.set_content("f", "content");
-        std::atomic<std::uint32_t> valid = 0;
-        std::atomic<std::uint64_t> truncating = 0, closing = 0;
-        server.on(FUSE_SETATTR, [&](const Request &request) {
-            auto in = request.as<fuse_setattr_in>();
-            if (in.valid & FATTR_SIZE) {
-                valid = in.valid;
-                truncating = in.lock_owner;
-            }
-            return false;
-        });
-        server.on(FUSE_FLUSH, [&](const Request &request) {
-            closing = request.as<fuse_flush_in>().lock_owner;
-            server.answer(request, {});
-            return true;
-        });
-        Fd file(server.mnt("f"), O_RDWR);
-        ASSERT_EQ(ftruncate(file, 3), 0);
-        EXPECT_TRUE(valid & FATTR_LOCKOWNER);
-        ASSERT_EQ(file.reset(), 0);
-        EXPECT_EQ(truncating, closing);
-        valid = truncating = 0;
-        ASSERT_EQ(truncate(server.mnt("f").c_str(), 2), 0);
-        EXPECT_TRUE(valid & FATTR_LOCKOWNER) << "by path";
-        EXPECT_EQ(truncating, closing);
-    }
-}
