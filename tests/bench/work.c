@@ -154,6 +154,19 @@ static void lay_out(int fd, size_t span)
         errx(1, "posix_fadvise");
 }
 
+/*
+ * Forgotten behind the client as well: in how large folios a file system has a file is the work of
+ * who wrote it, and what writing into them costs follows from it.
+ */
+static void forget_all(void)
+{
+    int fd = open("/proc/sys/vm/drop_caches", O_WRONLY);
+
+    if (fd < 0 || write(fd, "1", 1) != 1)
+        err(1, "drop_caches");
+    close(fd);
+}
+
 static void scatter(int fd, size_t size, size_t amount, size_t span, int sync_each)
 {
     size_t done;
@@ -248,11 +261,10 @@ int main(int argc, char **argv)
         fd = open_file(path, O_RDWR | O_CREAT | (is(name, "read-warm") || is(name, "read-cold") ? 0 : O_TRUNC));
     if (is(name, "rewrite-64k"))
         sequential(fd, 64 * KIB, 64 * KIB);
-    else if (is(name, "random-1m"))
-        lay_out(fd, 4 * amount);
-    else if (is(name, "random-4k"))
-        lay_out(fd, 16 * amount);
-    else if (is(name, "map-write") && ftruncate(fd, amount))
+    else if (is(name, "random-1m") || is(name, "random-4k")) {
+        lay_out(fd, (is(name, "random-1m") ? 4 : 16) * amount);
+        forget_all();
+    } else if (is(name, "map-write") && ftruncate(fd, amount))
         err(1, "ftruncate");
     else if (is(name, "read-cold")) {
         lay_out(fd, amount);
