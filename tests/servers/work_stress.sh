@@ -3,15 +3,16 @@
 #
 # The file system stressors of stress-ng, one after another, each with its own checks.
 
-stressors=(access chattr chdir chmod chown close copy-file dentry dir dirdeep dirmany dup fallocate
-    fcntl fiemap file-ioctl filename flock fpunch fstat getdent hdd inotify io iomix lease link
-    locka lockf lockofd mknod mmap mmapmany open readahead rename revio seek sendfile splice symlink
-    sync-file syncfs touch tmpfs unlink utime verity xattr)
+stressors=(access acl aio aiol chattr chdir chmod chown close copy-file dentry dir dirdeep dirmany
+    dnotify dup fallocate fanotify fcntl fiemap file-ioctl filename filerace flock fpunch fsize fstat
+    getdent handle hdd inode-flags inotify io io-uring iomix ioprio lease link locka lockf lockofd
+    metamix mknod mmap mmapmany open readahead rename revio seek sendfile splice symlink
+    sync-file syncfs touch unlink utime verity xattr)
 
 serve() {
     local name status passed=0 skipped=()
     # passthrough_ll checks no permissions itself.
-    mount_passthrough -o allow_other,default_permissions
+    mount_passthrough -o allow_other,default_permissions,xattr
     for name in "${stressors[@]}"; do
         status=0
         stress-ng --temp-path "$mnt" "--$name" 2 --timeout 3 --verify --oomable \

@@ -205,6 +205,13 @@ void expect_lock_rules(const std::filesystem::path &path) {
         10s, [&] { return set_lock(open_two, F_OFD_SETLK, range(F_WRLCK, 5, 10)) == 0; }));
 }
 
+// SIGUSR1 interrupts the calling task and does not end it.
+void catch_signal() {
+    struct sigaction action {};
+    action.sa_handler = [](int) {};
+    sigaction(SIGUSR1, &action, nullptr);
+}
+
 } // namespace
 
 GUEST_TEST(Lock, TheKernelKeepsThoseThatTheServerDoesNotWant) {
@@ -273,6 +280,31 @@ CLIENT_TEST(RemoteLock, IsGrantedToWhoWaitsForItUnlessASignalInterrupts) {
         ASSERT_TRUE(patient.ends_within(20s)) << patient.where();
         EXPECT_EQ(patient.status(), 0);
     }
+}
+
+// EAGAIN: the server does not know the request yet. It is told again, until it does.
+CLIENT_TEST(RemoteLock, IsInterruptedAgainAsLongAsTheServerAsksForIt) {
+    RawServer server({.init_flags = remote, .type = client.type});
+    server.set_content("f", "content");
+    server.hold(FUSE_SETLKW);
+    std::atomic<unsigned> asked = 0;
+    server.on(FUSE_INTERRUPT, [&](const Request &request) {
+        if (++asked < 4) {
+            EXPECT_EQ(server.answer_error(request, EAGAIN), 0);
+            return true;
+        }
+        server.refuse_held(FUSE_SETLKW, EINTR);
+        return true;
+    });
+    Task waiter("wait for a lock", [&] {
+        Fd mine(server.mnt("f"), O_RDWR);
+        return set_lock(mine, F_SETLKW, range(F_WRLCK));
+    });
+    ASSERT_TRUE(server.wait_held(FUSE_SETLKW, 1)) << waiter.where();
+    kill(waiter.pid(), SIGTERM);
+    EXPECT_TRUE(waiter.ends_within(20s)) << waiter.where();
+    EXPECT_EQ(asked, 4u);
+    server.release(FUSE_SETLKW);
 }
 
 GUEST_TEST(Lock, ALockThatIsGrantedToTheDeadIsGivenBack) {
