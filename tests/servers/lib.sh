@@ -84,10 +84,11 @@ verified() {
     echo "[ SERVER   ] $1 | $2 | $how | $3 | $(find "${copied:-$mnt}" -type f 2>/dev/null | wc -l) files"
 }
 
-# done_on NAME VERSION TEXT: the line of the table of work; what was done, in a few words.
+# done_on NAME VERSION TEXT [MODE]: the line of the table of work; what was done, in a few words.
 done_on() {
-    goes direct
-    echo "[ WORK     ] $1 | $2 | direct | $3"
+    local mode=${4:-direct}
+    goes "$mode"
+    echo "[ WORK     ] $1 | $2 | $mode | $3"
 }
 
 # version_of PACKAGE

@@ -22,7 +22,8 @@ namespace {
 // What goes behind the arguments of a request that makes something.
 struct Extensions {
     std::size_t labels = 0; // lists of labels
-    std::string label;      // name and value of the first one
+    std::string label;      // the name of the first one
+    std::string value;
     std::vector<std::uint32_t> groups;
 };
 
@@ -51,8 +52,12 @@ Extensions extensions_of(const Request &request) {
         } else {
             found.labels++;
             EXPECT_LE(header.type, 1u) << "labels of one file";
-            if (header.type)
+            if (header.type) {
+                std::uint32_t size = 0;
+                std::memcpy(&size, content.data(), std::min(sizeof(size), content.size()));
                 found.label = content.substr(8).c_str();
+                found.value = content.substr(8 + found.label.size() + 1, size);
+            }
         }
     }
     return found;
@@ -98,9 +103,11 @@ std::vector<Extensions> make_everything(std::uint64_t flags, bool in_group,
     return all;
 }
 
+bool labels_files() { return fs::exists("/sys/fs/selinux"); }
+
 } // namespace
 
-GUEST_TEST(Creation, SaysLabelsAndGroupsIfTheServerWantsThem) {
+GUEST_TEST(Creation, SaysTheGroupsIfTheServerWantsThem) {
     needs_fusewb();
     for (const auto &seen : make_everything(0, true, "nothing")) {
         EXPECT_EQ(seen.labels, 0u);
@@ -110,12 +117,30 @@ GUEST_TEST(Creation, SaysLabelsAndGroupsIfTheServerWantsThem) {
         EXPECT_EQ(seen.groups, std::vector<std::uint32_t>{1234});
     for (const auto &seen : make_everything(protocol::create_supp_group, false, "stranger"))
         EXPECT_TRUE(seen.groups.empty());
-    // Without a security module that labels files it says that there is none.
-    bool labelled = fs::exists("/sys/fs/selinux/enforce");
+}
+
+GUEST_TEST(Creation, SaysThatThereIsNoLabelWithoutASecurityModuleThatHasThem) {
+    needs_fusewb();
+    if (labels_files())
+        GTEST_SKIP() << "SELinux labels files here";
     for (const auto &seen :
          make_everything(protocol::create_supp_group | protocol::security_ctx, true, "both")) {
         EXPECT_EQ(seen.labels, 1u);
-        EXPECT_EQ(seen.label, labelled ? "security.selinux" : "");
+        EXPECT_EQ(seen.label, "");
+        EXPECT_EQ(seen.groups, std::vector<std::uint32_t>{1234});
+    }
+}
+
+// Without a policy SELinux has labels of its own for what no policy names.
+GUEST_TEST(CreationUnderSelinux, SaysTheLabel) {
+    needs_fusewb();
+    if (!labels_files())
+        GTEST_SKIP() << "SELinux is not active";
+    for (const auto &seen :
+         make_everything(protocol::create_supp_group | protocol::security_ctx, true, "both")) {
+        EXPECT_EQ(seen.labels, 1u);
+        EXPECT_EQ(seen.label, "security.selinux");
+        EXPECT_EQ(seen.value, std::string("unlabeled", sizeof("unlabeled")));
         EXPECT_EQ(seen.groups, std::vector<std::uint32_t>{1234});
     }
 }

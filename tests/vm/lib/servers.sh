@@ -6,7 +6,7 @@
 
 SERVER_PACKAGES=(fuse-overlayfs sshfs openssh-server openssh-client gocryptfs python3-pyfuse3
     squashfuse squashfs-tools moosefs-master moosefs-chunkserver moosefs-client iproute2
-    stress-ng postgresql sqlite3
+    stress-ng postgresql sqlite3 nfs-kernel-server
     libcli11-dev libinih-dev libkmod-dev libmount-dev libnl-3-dev libnl-genl-3-dev libsdbus-c++-bin
     libsdbus-c++-dev libsystemd-dev nlohmann-json3-dev)
 
@@ -43,7 +43,7 @@ install_servers() {
     apt-get -qy install --no-install-recommends "$@"
     # The tests start what they need.
     systemctl disable ssh.service moosefs-master.service moosefs-chunkserver.service \
-        postgresql.service || true
+        postgresql.service nfs-server.service || true
 }
 
 # server_tests KERNEL [NAME...]: each server's script, in that kernel.
