@@ -67,6 +67,31 @@ void fusewb_invalidate_attr(struct inode *inode)
 	spin_unlock(&fi->lock);
 }
 
+static void set_size(struct inode *inode, loff_t size, bool shrinks)
+{
+	struct fusewb_conn *conn = fusewb_inode_conn(inode);
+	struct fusewb_inode *fi = FUSEWB_I(inode);
+
+	spin_lock(&fi->lock);
+	/* Together, or an answer from before would put back the end that it knew. */
+	if (shrinks || size > i_size_read(inode)) {
+		fi->attr_version = atomic64_inc_return(&conn->attr_version);
+		fi->attr_valid_until = 0;
+		i_size_write(inode, size);
+	}
+	spin_unlock(&fi->lock);
+}
+
+void fusewb_set_size(struct inode *inode, loff_t size)
+{
+	set_size(inode, size, true);
+}
+
+void fusewb_grow(struct inode *inode, loff_t end)
+{
+	set_size(inode, end, false);
+}
+
 static struct timespec64 wire_time(u64 sec, u32 nsec)
 {
 	return (struct timespec64) { .tv_sec = sec, .tv_nsec = min(nsec, NSEC_PER_SEC - 1u) };
@@ -94,7 +119,7 @@ static void take_over(struct inode *inode, const struct fuse_attr *attr, bool ti
 	inode->i_gid = make_kgid(conn->user_ns, attr->gid);
 	inode->i_blocks = attr->blocks;
 	/* Somebody else may have made it privileged. */
-	inode->i_flags &= ~S_NOSEC;
+	inode_set_flags(inode, 0, S_NOSEC);
 	set_nlink(inode, attr->nlink);
 	inode_set_atime_to_ts(inode, wire_time(attr->atime, attr->atimensec));
 	if (times) {
@@ -390,7 +415,7 @@ put:
 	return err;
 }
 
-static int set_size(struct inode *inode, struct iattr *attr)
+static int change_size(struct inode *inode, struct iattr *attr)
 {
 	int err = 0;
 
@@ -416,7 +441,7 @@ int fusewb_truncate_opened(struct file *file)
 		attr.ia_valid |= ATTR_FILE;
 		attr.ia_file = file;
 	}
-	err = set_size(inode, &attr);
+	err = change_size(inode, &attr);
 	fusewb_inode_unlock(inode);
 	return err;
 }
@@ -519,6 +544,6 @@ int fusewb_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 	}
 
 	if (attr->ia_valid & ATTR_SIZE && S_ISREG(inode->i_mode))
-		return set_size(inode, attr);
+		return change_size(inode, attr);
 	return send_setattr(inode, attr, false);
 }

@@ -80,8 +80,8 @@ static ssize_t ask(struct copy *c, u32 opcode)
 		ret = fusewb_bad_answer(conn, opcode, "more bytes than were asked for");
 	else if (!ret)
 		ret = bytes_copied(req);
-	if (ret > 0 && c->pos_out + ret > i_size_read(inode))
-		i_size_write(inode, c->pos_out + ret);
+	if (ret > 0)
+		fusewb_grow(inode, c->pos_out + ret);
 	if (!req->left) {
 		/* What is cached of it is old; what a mapping changes just now stays. */
 		if (req->io.inode)

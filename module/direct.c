@@ -248,8 +248,7 @@ static ssize_t write_part(struct kiocb *iocb, struct iov_iter *from, size_t len,
 					"a count that was not asked for");
 	if (!ret) {
 		ret = out->size;
-		if (pos + ret > i_size_read(inode))
-			i_size_write(inode, pos + ret);
+		fusewb_grow(inode, pos + ret);
 	}
 	/* Not known, after an error, what the server has now. */
 	fusewb_drop_clean(inode, pos, pos + len - 1);

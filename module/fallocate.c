@@ -64,7 +64,7 @@ static int ask(struct file *file, int mode, loff_t offset, loff_t length)
 	else
 		err = fusewb_req_call(req);
 	if (!err && grows)
-		i_size_write(inode, end);
+		fusewb_grow(inode, end);
 	if (!err && zeroes)
 		fusewb_drop_all(inode, offset, end - 1);
 	if (!req->left)

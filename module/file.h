@@ -168,7 +168,8 @@ vm_fault_t fusewb_page_mkwrite(struct vm_fault *vmf);
  * fusewb_zero_gap() - the file grows from @from to @to
  *
  * Between them it has to read as zero, but a mapping may have left something
- * behind the end in the last folio. Called under the inode lock before i_size
+ * behind the end in the last folio; and what is cached behind an end that the
+ * server named, of a longer file once, is old. Called under the inode lock before i_size
  * changes; killable. Return: 0 or -EINTR.
  */
 int fusewb_zero_gap(struct inode *inode, loff_t from, loff_t to);

@@ -142,6 +142,16 @@ void fusewb_change_attributes(struct inode *inode, const struct fuse_attr *attr,
  */
 void fusewb_invalidate_attr(struct inode *inode);
 
+/**
+ * fusewb_set_size() - the file ends at @size at the server, by our doing
+ *
+ * Answers under way are older. fi->lock is not held.
+ */
+void fusewb_set_size(struct inode *inode, loff_t size);
+
+/** fusewb_grow() - the same, unless its end is behind @end already. */
+void fusewb_grow(struct inode *inode, loff_t end);
+
 /** fusewb_attr_version() - to be read before a request is sent. */
 static inline u64 fusewb_attr_version(struct fusewb_conn *conn)
 {

@@ -276,21 +276,6 @@ unlock:
 	return 0;
 }
 
-static void grow(struct inode *inode, loff_t end)
-{
-	struct fusewb_inode *fi = FUSEWB_I(inode);
-	bool grown;
-
-	fusewb_server_has(fi, end);
-	spin_lock(&fi->lock);
-	grown = end > i_size_read(inode);
-	if (grown)
-		i_size_write(inode, end);
-	spin_unlock(&fi->lock);
-	if (grown)
-		fusewb_invalidate_attr(inode);
-}
-
 static int store_data(struct inode *inode, loff_t pos, struct iov_iter *from)
 {
 	/* Its memory may not be there: no folio is locked meanwhile. */
@@ -327,7 +312,8 @@ static int store(struct fusewb_conn *conn, struct super_block *sb, struct iov_it
 		return -ENOENT;
 	err = -EINVAL;
 	if (S_ISREG(inode->i_mode)) {
-		grow(inode, out.offset + out.size);
+		fusewb_server_has(FUSEWB_I(inode), out.offset + out.size);
+		fusewb_grow(inode, out.offset + out.size);
 		err = store_data(inode, out.offset, from);
 	}
 	iput(inode);

@@ -135,7 +135,9 @@ void fusewb_queue_interrupt(struct fusewb_req *req)
 	spin_lock(&q->lock);
 	/* Pairs with the exchange of the fate in fusewb_req_end(). */
 	fate = atomic_read(&req->fate);
+	/* What was recalled has no fate, but is in no list and never will be. */
 	if (!q->aborted && list_empty(&req->interrupt_link) &&
+	    READ_ONCE(req->state) != FUSEWB_REQ_DONE &&
 	    fate != FUSEWB_FATE_ENDED && fate != FUSEWB_FATE_ORPHANED)
 		list_add_tail(&req->interrupt_link, &q->interrupts);
 	spin_unlock(&q->lock);

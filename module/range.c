@@ -8,6 +8,7 @@
 #include <linux/pagemap.h>
 
 #include "compat/compat.h"
+#include "blocks.h"
 #include "connection.h"
 #include "file.h"
 #include "inflight.h"
@@ -17,12 +18,13 @@
 #include "request.h"
 
 /*
- * Calls @drop for what is cached of a range and valid, which may wait for folio
- * locks: nobody who has the lock of a valid folio waits for a server. What is
- * being read in is void.
+ * Calls @drop for what is cached of a range and valid, under the folio's lock:
+ * @first and @last are bytes of the folio. Nobody who has the lock of a valid
+ * folio waits for a server. What is being read in is void. It has to be this
+ * folio and not what is in its place by then, which may be being read in.
  */
 static void drop_valid(struct address_space *mapping, loff_t first, loff_t last,
-		       void (*drop)(struct address_space *mapping, loff_t first, loff_t last))
+		       void (*drop)(struct folio *folio, size_t first, size_t last))
 {
 	pgoff_t index = first >> PAGE_SHIFT, end = last >> PAGE_SHIFT;
 	struct folio_batch batch;
@@ -35,18 +37,29 @@ static void drop_valid(struct address_space *mapping, loff_t first, loff_t last,
 			struct folio *folio = batch.folios[i];
 			loff_t pos = folio_pos(folio);
 
-			if (folio_test_uptodate(folio))
-				drop(mapping, max(first, pos),
-				     min_t(loff_t, last, pos + folio_size(folio) - 1));
+			if (!folio_test_uptodate(folio))
+				continue;
+			folio_lock(folio);
+			/* The reference keeps it from being split. */
+			if (folio->mapping == mapping)
+				drop(folio, max(first, pos) - pos,
+				     min_t(loff_t, last - pos, folio_size(folio) - 1));
+			folio_unlock(folio);
 		}
 		folio_batch_release(&batch);
 		cond_resched();
 	}
 }
 
-static void invalidate(struct address_space *mapping, loff_t first, loff_t last)
+/* As a whole, unless it is dirty, or a mapping made it so. */
+static void invalidate(struct folio *folio, size_t first, size_t last)
 {
-	invalidate_inode_pages2_range(mapping, first >> PAGE_SHIFT, last >> PAGE_SHIFT);
+	struct address_space *mapping = folio->mapping;
+
+	if (folio_mapped(folio))
+		unmap_mapping_pages(mapping, folio->index, folio_nr_pages(folio), false);
+	if (!folio_test_dirty(folio))
+		generic_error_remove_folio(mapping, folio);
 }
 
 void fusewb_range_done(struct fusewb_req *req)
@@ -104,9 +117,27 @@ int fusewb_truncate_call(struct fusewb_req *req, struct inode *inode, loff_t siz
 	return call_held(req, inode, NULL, min(size, i_size_read(inode)), U64_MAX);
 }
 
-static void truncate(struct address_space *mapping, loff_t first, loff_t last)
+/*
+ * Dirty or not. What is left of a folio stays cached: a WRITE that is out may
+ * have to be sent again from it.
+ */
+static void truncate(struct folio *folio, size_t first, size_t last)
 {
-	truncate_inode_pages_range(mapping, first, last);
+	struct address_space *mapping = folio->mapping;
+	size_t len = last - first + 1;
+	pgoff_t from = round_up(first, PAGE_SIZE) >> PAGE_SHIFT;
+	pgoff_t to = (last + 1) >> PAGE_SHIFT;
+
+	if (len == folio_size(folio)) {
+		generic_error_remove_folio(mapping, folio);
+		return;
+	}
+	/* Who stores to such a page from now on has to fault, and marks it dirty. */
+	if (from < to && folio_mapped(folio))
+		unmap_mapping_pages(mapping, folio->index + from, to - from, false);
+	folio_zero_range(folio, first, len);
+	flush_dcache_folio(folio);
+	fusewb_invalidate_folio(folio, first, len);
 }
 
 void fusewb_drop_all(struct inode *inode, loff_t first, loff_t last)
@@ -116,24 +147,22 @@ void fusewb_drop_all(struct inode *inode, loff_t first, loff_t last)
 	/* Whole pages, as truncate_pagecache_range() unmaps; 0: up to the end */
 	loff_t len = last == LLONG_MAX ? 0 : round_down(last + 1, PAGE_SIZE) - start;
 
+	/* Private copies are their owners' own. */
 	if (len > 0 || last == LLONG_MAX)
-		unmap_mapping_range(mapping, start, len, 1);
+		unmap_mapping_range(mapping, start, len, 0);
 	drop_valid(mapping, first, last, truncate);
-	/* Private copies that were made meanwhile. */
-	if (last == LLONG_MAX)
-		unmap_mapping_range(mapping, start, 0, 1);
 }
 
 void fusewb_truncated(struct inode *inode, loff_t size)
 {
-	loff_t before = i_size_read(inode);
+	struct address_space *mapping = inode->i_mapping;
 
 	lockdep_assert_held_write(&inode->i_rwsem);
 	fusewb_server_truncated(FUSEWB_I(inode), size);
-	i_size_write(inode, size);
-	if (size > before)
-		pagecache_isize_extended(inode, before, size);
+	fusewb_set_size(inode, size);
 	fusewb_drop_all(inode, size, LLONG_MAX);
+	/* Behind the end nobody has private copies either: from now on a fault there fails. */
+	unmap_mapping_range(mapping, round_up(size, PAGE_SIZE), 0, 1);
 }
 
 void fusewb_drop_clean(struct inode *inode, loff_t first, loff_t last)

@@ -53,7 +53,7 @@ void fusewb_range_done_late(struct fusewb_req *req);
 /**
  * fusewb_drop_all() - what is cached of first..last is gone, dirty or not
  *
- * Parts of pages become zeroes. No folio lock is held; waits for no server.
+ * Parts of folios become zeroes; private copies stay. No folio lock is held; waits for no server.
  */
 void fusewb_drop_all(struct inode *inode, loff_t first, loff_t last);
 

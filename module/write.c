@@ -24,6 +24,7 @@
 #include "file.h"
 #include "inode.h"
 #include "inode_lock.h"
+#include "range.h"
 #include "reading.h"
 #include "throttle.h"
 #include "waits.h"
@@ -271,6 +272,11 @@ int fusewb_zero_gap(struct inode *inode, loff_t from, loff_t to)
 
 	lockdep_assert_held_write(&inode->i_rwsem);
 
+	/* The server may have cut off what is cached behind it, and has zeroes there then. */
+	if (!fusewb_local_times(inode)) {
+		fusewb_drop_all(inode, from, LLONG_MAX);
+		return 0;
+	}
 	folio = fusewb_lock_cached(inode->i_mapping, from >> PAGE_SHIFT);
 	if (IS_ERR(folio))
 		return PTR_ERR(folio);

@@ -14,6 +14,14 @@ static inline void release_fault_lock(struct vm_fault *vmf)
 }
 #endif
 
+#ifndef HAVE_GENERIC_ERROR_REMOVE_FOLIO
+/* It had the name of a page, and took its folio. */
+static inline int generic_error_remove_folio(struct address_space *mapping, struct folio *folio)
+{
+	return generic_error_remove_page(mapping, &folio->page);
+}
+#endif
+
 /*
  * May a store to a page that nothing maps yet make all of its folio writable and
  * dirty in the page table? The page alone is told to page_mkwrite.

@@ -8,10 +8,12 @@
 
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "support/client.h"
 #include "support/files.h"
 #include "support/guest_test.h"
 #include "support/passthrough.h"
@@ -74,6 +76,31 @@ GUEST_TEST(Fallocate, PunchedAndZeroedRangesReadAsZeroWhateverWasCached) {
         EXPECT_EQ(difference(data, pread_all(file, data.size(), 0)), "");
         EXPECT_EQ(server.overlaps(), std::vector<std::string>{});
     }
+}
+
+ON_CLIENTS(PunchedHole, "fusewb", "fuse");
+
+// They are their owner's, whatever becomes of the file below.
+CLIENT_TEST(PunchedHole, LeavesPrivateCopiesToTheirOwner) {
+    RawServer server({.type = client.type});
+    server.on(FUSE_FALLOCATE, [&](const Request &request) {
+        carry_out_fallocate(server, "f", request);
+        return true;
+    });
+    constexpr std::size_t page = 4096, length = 4 * page;
+    server.set_content("f", pattern(length, 1));
+    Fd file(server.mnt("f"), O_RDWR);
+    auto *mapped =
+        static_cast<char *>(mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0));
+    ASSERT_NE(mapped, MAP_FAILED);
+    for (int mode : {FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, FALLOC_FL_ZERO_RANGE}) {
+        mapped[page] = 'x';
+        ASSERT_EQ(allocate(file, mode, 0, length), 0);
+        EXPECT_EQ(mapped[page], 'x') << mode;
+        EXPECT_EQ(mapped[0], '\0') << mode;
+        EXPECT_EQ(mapped[3 * page], '\0') << mode;
+    }
+    munmap(mapped, length);
 }
 
 GUEST_TEST(Fallocate, TheEndOfTheFileMovesUnlessItIsToStay) {

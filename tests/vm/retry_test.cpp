@@ -150,6 +150,29 @@ GUEST_TEST(Retry, WhatWasSplitMeanwhileGoesAgain) {
     EXPECT_EQ(difference(model, server.content("f")), "");
 }
 
+// What is cut off has one folio with what is out.
+GUEST_TEST(Retry, WhatATruncationLeftGoesAgain) {
+    needs_fusewb();
+    constexpr std::size_t half = 64 * 1024;
+    RawServer server({.mount_options = "writeback=direct"});
+    Fd file(server.mnt("f"), O_RDWR | O_CREAT);
+    std::string model = pattern(2 * half, 1);
+    pwrite_all(file, model, 0);
+    ASSERT_EQ(fsync(file), 0);
+    server.hold(FUSE_WRITE);
+    model.replace(0, half, pattern(half, 2));
+    pwrite_all(file, std::string_view(model).substr(0, half), 0);
+    ASSERT_EQ(sync_file_range(file, 0, 0, SYNC_FILE_RANGE_WRITE), 0);
+    ASSERT_TRUE(server.wait_held(FUSE_WRITE, 1));
+    model.resize(half + half / 2);
+    ASSERT_EQ(ftruncate(file, static_cast<off_t>(model.size())), 0);
+    server.refuse_held(FUSE_WRITE, EAGAIN);
+    EXPECT_EQ(fsync(file), 0) << std::strerror(errno);
+    EXPECT_GT(server.connection()[FUSEWB_A_COUNTER_RETRIES], 0u);
+    EXPECT_EQ(difference(model, server.content("f")), "");
+    EXPECT_EQ(difference(model, pread_all(file, 2 * half, 0)), "");
+}
+
 GUEST_TEST(Retry, AnAbortEndsIt) {
     needs_fusewb();
     RawServer server;

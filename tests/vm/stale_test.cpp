@@ -166,3 +166,25 @@ GUEST_TEST(Stale, WhatAKilledWriterWroteIsReadLater) {
     EXPECT_EQ(difference(server.content("f"), pread_all(file, length, 0)), "");
     EXPECT_EQ(server.content("f").substr(4096, 4096), std::string(4096, 'b'));
 }
+
+// The server's file was cut off and grows again: what it had there once is not what it has now.
+GUEST_TEST(Stale, WhatTheServerCutOffIsAHoleWhenTheFileGrows) {
+    needs_fusewb();
+    constexpr std::size_t page = 4096;
+    RawServer server({.writeback = false, .open_flags = FOPEN_KEEP_CACHE});
+    std::string data = pattern(5 * page, 1);
+    server.set_content("f", data);
+    Fd file(server.mnt("f"), O_RDWR);
+    // Its first page only has to be asked for yet.
+    ASSERT_EQ(posix_fadvise(file, 0, 0, POSIX_FADV_RANDOM), 0);
+    ASSERT_EQ(difference(data.substr(page), pread_all(file, data.size() - page, page)), "");
+    data.resize(1000);
+    server.set_content("f", data);
+    std::string buffer(page, 'x');
+    ASSERT_EQ(pread(file, buffer.data(), page, 0), 1000);
+    ASSERT_EQ(pwrite(file, "y", 1, 30'000), 1);
+    data.resize(30'000);
+    data += 'y';
+    EXPECT_EQ(difference(data, server.content("f")), "");
+    EXPECT_EQ(difference(data, pread_all(file, data.size(), 0)), "");
+}
