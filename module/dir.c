@@ -104,14 +104,17 @@ void fusewb_dir_changed(struct inode *dir)
 	fusewb_invalidate_attr(dir);
 }
 
-/* LOOKUP. Return: 0, also when @out->nodeid is 0, or an error. */
+/*
+ * LOOKUP. @name may be a part of a path that goes on behind it.
+ * Return: 0, also when @out->nodeid is 0, or an error.
+ */
 static int ask_name(struct inode *dir, const struct qstr *name, struct fuse_entry_out *out)
 {
 	struct fusewb_args args = {
 		.opcode = FUSE_LOOKUP,
 		.nodeid = FUSEWB_I(dir)->nodeid,
-		.in = { { name->name, name->len + 1 } },
-		.nr_in = 1,
+		.in = { { name->name, name->len }, { "", 1 } },
+		.nr_in = 2,
 		.out = { { out, sizeof(*out) } },
 		.nr_out = 1,
 	};

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <map>
+#include <mutex>
 #include <set>
 #include <thread>
 
@@ -20,6 +21,7 @@
 #include "support/files.h"
 #include "support/guest_test.h"
 #include "support/passthrough.h"
+#include "support/protocol.h"
 #include "support/raw_server.h"
 #include "support/task.h"
 
@@ -448,6 +450,38 @@ GUEST_TEST(Namespace, AbsentNamesAppearWhenTheyAreMade) {
     EXPECT_EQ(read_file(server.mnt("g")), "made behind the mount");
     fs::remove(server.backing("g"));
     EXPECT_TRUE(wait_until(5s, [&] { return lstat_error(server.mnt("g")) == ENOENT; }));
+}
+
+ON_CLIENTS(PathOfNames, "fusewb", "fuse");
+
+// What the VFS walks is a path, of which a name is a part.
+CLIENT_TEST(PathOfNames, IsAskedForNameByName) {
+    RawServer server({.type = client.type});
+    std::mutex mutex;
+    std::set<std::string> asked;
+    server.on(FUSE_LOOKUP, [&](const Request &request) {
+        {
+            std::lock_guard lock(mutex);
+            asked.insert(request.body);
+        }
+        if (request.header.nodeid != FUSE_ROOT_ID) {
+            server.answer_error(request, ENOENT);
+            return true;
+        }
+        // It is to be asked for each time.
+        fuse_entry_out out{};
+        out.nodeid = 99;
+        out.attr = protocol::file_attributes(out.nodeid, 0);
+        out.attr.mode = S_IFDIR | 0755;
+        server.answer(request, bytes_of(out));
+        return true;
+    });
+    for (int i = 0; i < 3; i++)
+        EXPECT_EQ(lstat_error(server.mnt("directory/name")), ENOENT);
+    std::lock_guard lock(mutex);
+    std::set<std::string> expected{std::string("directory", sizeof("directory")),
+                                   std::string("name", sizeof("name"))};
+    EXPECT_EQ(asked, expected);
 }
 
 GUEST_TEST(Namespace, NamesMayHave255Bytes) {
