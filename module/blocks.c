@@ -32,6 +32,9 @@ struct fusewb_blocks {
 	bool expected;		/* lock: the mm's next mark under the folio
 				 * lock is of a page that is marked already
 				 */
+	bool unmapping;		/* lock: so are all of its marks under the folio
+				 * lock for now
+				 */
 	bool foreign;		/* lock: somebody holds pages */
 	unsigned long dirty[];	/* lock */
 };
@@ -138,6 +141,31 @@ void fusewb_blocks_clear(struct folio *folio)
 	spin_unlock(&blocks->lock);
 }
 
+void fusewb_blocks_unmap(struct folio *folio, size_t off, size_t len)
+{
+	struct fusewb_blocks *blocks = blocks_of(folio);
+
+	if (!folio_mapped(folio))
+		return;
+	if (blocks) {
+		spin_lock(&blocks->lock);
+		blocks->unmapping = true;
+		spin_unlock(&blocks->lock);
+	}
+	unmap_mapping_pages(folio->mapping, folio->index + (off >> PAGE_SHIFT),
+			    len >> PAGE_SHIFT, false);
+	if (!blocks)
+		return;
+	spin_lock(&blocks->lock);
+	blocks->unmapping = false;
+	/* His marks may have been among those. */
+	if (folio_maybe_dma_pinned(folio))
+		blocks->foreign = true;
+	if (blocks->foreign && folio_test_dirty(folio))
+		mark_all(folio, blocks);
+	spin_unlock(&blocks->lock);
+}
+
 bool fusewb_blocks_spell_out(struct folio *folio)
 {
 	struct fusewb_blocks *blocks = blocks_of(folio);
@@ -184,7 +212,7 @@ bool fusewb_dirty_folio(struct address_space *mapping, struct folio *folio)
 
 	if (blocks) {
 		spin_lock(&blocks->lock);
-		if (folio_test_locked(folio)) {
+		if (folio_test_locked(folio) && !blocks->unmapping) {
 			blocks->foreign |= !blocks->expected;
 			blocks->expected = false;
 		}

@@ -41,6 +41,13 @@ size_t fusewb_blocks_next(struct folio *folio, size_t *off, size_t end);
 void fusewb_blocks_clear(struct folio *folio);
 
 /**
+ * fusewb_blocks_unmap() - nobody maps these whole pages any more
+ *
+ * What was dirty stays so, and nothing else becomes it. The folio is locked.
+ */
+void fusewb_blocks_unmap(struct folio *folio, size_t off, size_t len);
+
+/**
  * fusewb_blocks_spell_out() - a folio that is dirty as a whole gets a map
  *
  * So that a part of it can be issued. The folio is locked and dirty. Return:

@@ -363,5 +363,5 @@ void fusewb_init_file_inode(struct inode *inode)
 {
 	inode->i_fop = &fusewb_file_fops;
 	inode->i_mapping->a_ops = &fusewb_aops;
-	mapping_set_large_folios(inode->i_mapping);
+	mapping_set_folio_order_range(inode->i_mapping, 0, FUSEWB_FOLIO_ORDER);
 }

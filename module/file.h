@@ -11,6 +11,7 @@
 #include <linux/list.h>
 #include <linux/wait.h>
 
+struct fusewb_inode;
 struct fusewb_req;
 
 /**
@@ -152,6 +153,13 @@ struct fusewb_req *fusewb_alloc_read(struct inode *inode, struct fusewb_handle *
 /** fusewb_set_read_range() - it reads its payload's length from @pos on. */
 void fusewb_set_read_range(struct fusewb_req *req, loff_t pos);
 
+/*
+ * No folio has more pages: 1 MiB of 4 KiB. One that a page table maps as a whole
+ * is not wanted, for then khugepaged makes such folios, and waits for a READ with
+ * the locks of valid ones.
+ */
+#define FUSEWB_FOLIO_ORDER min(8, PMD_SHIFT - PAGE_SHIFT - 1)
+
 /* write.c */
 
 /**
@@ -168,8 +176,8 @@ vm_fault_t fusewb_page_mkwrite(struct vm_fault *vmf);
  * fusewb_zero_gap() - the file grows from @from to @to
  *
  * Between them it has to read as zero, but a mapping may have left something
- * behind the end in the last folio; and what is cached behind an end that the
- * server named, of a longer file once, is old. Called under the inode lock before i_size
+ * behind the end in the last folio. Without the writeback cache the end is the
+ * server's, and what is cached behind it is old. Called under the inode lock before i_size
  * changes; killable. Return: 0 or -EINTR.
  */
 int fusewb_zero_gap(struct inode *inode, loff_t from, loff_t to);
@@ -222,6 +230,13 @@ void fusewb_writeback_expire(struct fusewb_req *req);
 bool fusewb_writeback_recall(struct fusewb_req *req);
 
 /* migrate.c */
+
+/**
+ * fusewb_migrating() - may one of its folios be a copy that is not valid yet?
+ *
+ * For who has found one that is not uptodate. If not, it is uptodate by now or was no copy.
+ */
+bool fusewb_migrating(struct fusewb_inode *fi);
 int fusewb_migrate_folio(struct address_space *mapping, struct folio *dst,
 			 struct folio *src, enum migrate_mode mode);
 

@@ -62,6 +62,7 @@ struct inode *fusewb_alloc_inode(struct super_block *sb)
 	fusewb_inflight_init(fi);
 	fusewb_reading_init(fi);
 	atomic_set(&fi->recalls, 0);
+	atomic_set(&fi->migrating, 0);
 	return &fi->inode;
 }
 

@@ -63,6 +63,7 @@ struct fusewb_inode {
 	spinlock_t reading_lock;	/* the next one */
 	struct rb_root_cached reading;
 	wait_queue_head_t reading_wait;
+	atomic_t migrating;		/* folios, perhaps: migrate.c */
 
 	/* open handles that writeback may use: file.h */
 	struct list_head write_handles;	/* lock */

@@ -125,6 +125,13 @@ static int retarget(struct address_space *mapping, struct folio *dst, struct fol
 	return 0;
 }
 
+bool fusewb_migrating(struct fusewb_inode *fi)
+{
+	/* After the look at the page cache, whose entries are published with release. */
+	smp_rmb();
+	return atomic_read_acquire(&fi->migrating);
+}
+
 int fusewb_migrate_folio(struct address_space *mapping, struct folio *dst,
 			 struct folio *src, enum migrate_mode mode)
 {
@@ -134,10 +141,13 @@ int fusewb_migrate_folio(struct address_space *mapping, struct folio *dst,
 	u64 pos = folio_pos(src);
 	int err;
 
+	/* Before the copy can be found, until after it is valid: fusewb_migrating() */
+	atomic_inc(&FUSEWB_I(inode)->migrating);
 	err = get_users(FUSEWB_I(inode), src, &users);
 	if (!err)
 		err = users.refs ? retarget(mapping, dst, src, &users) :
 				   filemap_migrate_folio(mapping, dst, src, mode);
+	atomic_dec_return_release(&FUSEWB_I(inode)->migrating);
 	if (err == -EAGAIN)
 		atomic64_inc(&counters->migrate_again);
 	else if (!err && users.refs)

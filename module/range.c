@@ -18,13 +18,40 @@
 #include "request.h"
 
 /*
- * Calls @drop for what is cached of a range and valid, under the folio's lock:
- * @first and @last are bytes of the folio. Nobody who has the lock of a valid
- * folio waits for a server. What is being read in is void. It has to be this
- * folio and not what is in its place by then, which may be being read in.
+ * Return: true with the folio locked; false if it is being read in, which is
+ * void now, or will be, or if it is not cached any more. Nobody who has the lock
+ * of a valid one waits for a server, and nobody who migrates one, whose copy is
+ * cached before it is valid.
  */
-static void drop_valid(struct address_space *mapping, loff_t first, loff_t last,
-		       void (*drop)(struct folio *folio, size_t first, size_t last))
+static bool lock_or_void(struct address_space *mapping, struct folio *folio)
+{
+	loff_t first = folio_pos(folio), last = first + folio_size(folio) - 1;
+	struct fusewb_inode *fi = FUSEWB_I(mapping->host);
+
+	while (!folio_trylock(folio)) {
+		bool migrating = fusewb_migrating(fi);
+
+		if (folio_test_uptodate(folio)) {
+			folio_lock(folio);
+			break;
+		}
+		if (fusewb_reading_void(fi, first, last) || !migrating)
+			return false;
+		schedule_timeout_uninterruptible(1);
+	}
+	if (folio->mapping == mapping)
+		return true;
+	folio_unlock(folio);
+	return false;
+}
+
+/*
+ * Calls @drop for what is cached of a range, under the folio's lock: @first and
+ * @last are bytes of the folio. It has to be the folio that was found and not
+ * what is in its place by then, which may be being read in.
+ */
+static void drop_each(struct address_space *mapping, loff_t first, loff_t last,
+		      void (*drop)(struct folio *folio, size_t first, size_t last))
 {
 	pgoff_t index = first >> PAGE_SHIFT, end = last >> PAGE_SHIFT;
 	struct folio_batch batch;
@@ -37,13 +64,11 @@ static void drop_valid(struct address_space *mapping, loff_t first, loff_t last,
 			struct folio *folio = batch.folios[i];
 			loff_t pos = folio_pos(folio);
 
-			if (!folio_test_uptodate(folio))
-				continue;
-			folio_lock(folio);
 			/* The reference keeps it from being split. */
-			if (folio->mapping == mapping)
-				drop(folio, max(first, pos) - pos,
-				     min_t(loff_t, last - pos, folio_size(folio) - 1));
+			if (!lock_or_void(mapping, folio))
+				continue;
+			drop(folio, max(first, pos) - pos,
+			     min_t(loff_t, last - pos, folio_size(folio) - 1));
 			folio_unlock(folio);
 		}
 		folio_batch_release(&batch);
@@ -51,15 +76,12 @@ static void drop_valid(struct address_space *mapping, loff_t first, loff_t last,
 	}
 }
 
-/* As a whole, unless it is dirty, or a mapping made it so. */
+/* As a whole, unless it is dirty. */
 static void invalidate(struct folio *folio, size_t first, size_t last)
 {
-	struct address_space *mapping = folio->mapping;
-
-	if (folio_mapped(folio))
-		unmap_mapping_pages(mapping, folio->index, folio_nr_pages(folio), false);
+	fusewb_blocks_unmap(folio, 0, folio_size(folio));
 	if (!folio_test_dirty(folio))
-		generic_error_remove_folio(mapping, folio);
+		generic_error_remove_folio(folio->mapping, folio);
 }
 
 void fusewb_range_done(struct fusewb_req *req)
@@ -82,8 +104,8 @@ void fusewb_range_done_late(struct fusewb_req *req)
 	const struct fusewb_range *range = &req->io.range;
 
 	if (req->io.inode)
-		drop_valid(req->io.inode->i_mapping, range->first,
-			   min_t(u64, range->last, LLONG_MAX), invalidate);
+		drop_each(req->io.inode->i_mapping, range->first,
+			  min_t(u64, range->last, LLONG_MAX), invalidate);
 	fusewb_range_done(req);
 }
 
@@ -117,27 +139,40 @@ int fusewb_truncate_call(struct fusewb_req *req, struct inode *inode, loff_t siz
 	return call_held(req, inode, NULL, min(size, i_size_read(inode)), U64_MAX);
 }
 
+static void zero(struct folio *folio, size_t first, size_t last)
+{
+	folio_zero_range(folio, first, last - first + 1);
+	flush_dcache_folio(folio);
+}
+
 /*
  * Dirty or not. What is left of a folio stays cached: a WRITE that is out may
  * have to be sent again from it.
  */
 static void truncate(struct folio *folio, size_t first, size_t last)
 {
-	struct address_space *mapping = folio->mapping;
-	size_t len = last - first + 1;
-	pgoff_t from = round_up(first, PAGE_SIZE) >> PAGE_SHIFT;
-	pgoff_t to = (last + 1) >> PAGE_SHIFT;
+	size_t from = round_up(first, PAGE_SIZE), to = round_down(last + 1, PAGE_SIZE);
 
-	if (len == folio_size(folio)) {
-		generic_error_remove_folio(mapping, folio);
+	if (!first && last == folio_size(folio) - 1) {
+		generic_error_remove_folio(folio->mapping, folio);
 		return;
 	}
 	/* Who stores to such a page from now on has to fault, and marks it dirty. */
-	if (from < to && folio_mapped(folio))
-		unmap_mapping_pages(mapping, folio->index + from, to - from, false);
-	folio_zero_range(folio, first, len);
-	flush_dcache_folio(folio);
-	fusewb_invalidate_folio(folio, first, len);
+	if (from < to)
+		fusewb_blocks_unmap(folio, from, to - from);
+	zero(folio, first, last);
+	fusewb_invalidate_folio(folio, first, last - first + 1);
+}
+
+/* The end may have moved meanwhile, and a mapping may have stored to what is before it now. */
+static void drop_rest(struct folio *folio, size_t first, size_t last)
+{
+	loff_t end = i_size_read(folio->mapping->host) - folio_pos(folio);
+
+	invalidate(folio, first, last);
+	first = max_t(loff_t, first, end);
+	if (folio->mapping && first <= last)
+		zero(folio, first, last);
 }
 
 void fusewb_drop_all(struct inode *inode, loff_t first, loff_t last)
@@ -150,7 +185,7 @@ void fusewb_drop_all(struct inode *inode, loff_t first, loff_t last)
 	/* Private copies are their owners' own. */
 	if (len > 0 || last == LLONG_MAX)
 		unmap_mapping_range(mapping, start, len, 0);
-	drop_valid(mapping, first, last, truncate);
+	drop_each(mapping, first, last, truncate);
 }
 
 void fusewb_truncated(struct inode *inode, loff_t size)
@@ -165,10 +200,15 @@ void fusewb_truncated(struct inode *inode, loff_t size)
 	unmap_mapping_range(mapping, round_up(size, PAGE_SIZE), 0, 1);
 }
 
+void fusewb_drop_behind(struct inode *inode, loff_t end)
+{
+	drop_each(inode->i_mapping, end, LLONG_MAX, drop_rest);
+}
+
 void fusewb_drop_clean(struct inode *inode, loff_t first, loff_t last)
 {
 	/* Somebody else may have written there. */
 	fusewb_server_has(FUSEWB_I(inode), min(last, i_size_read(inode) - 1) + 1);
 	if (inode->i_mapping->nrpages)
-		drop_valid(inode->i_mapping, first, last, invalidate);
+		drop_each(inode->i_mapping, first, last, invalidate);
 }

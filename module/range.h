@@ -64,6 +64,13 @@ void fusewb_drop_all(struct inode *inode, loff_t first, loff_t last);
  */
 void fusewb_drop_clean(struct inode *inode, loff_t first, loff_t last);
 
+/**
+ * fusewb_drop_behind() - what is cached behind the end of the server's file is old
+ *
+ * What a mapping left there becomes zeroes. No folio lock is held; waits for no server.
+ */
+void fusewb_drop_behind(struct inode *inode, loff_t end);
+
 /* fallocate.c, copy_range.c: file operations */
 long fusewb_fallocate(struct file *file, int mode, loff_t offset, loff_t length);
 ssize_t fusewb_copy_range(struct file *in, loff_t pos_in, struct file *out, loff_t pos_out,

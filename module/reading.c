@@ -69,15 +69,19 @@ bool fusewb_reading_end(struct fusewb_inode *fi, struct fusewb_range *range,
 	return !stale;
 }
 
-void fusewb_reading_void(struct fusewb_inode *fi, u64 first, u64 last)
+bool fusewb_reading_void(struct fusewb_inode *fi, u64 first, u64 last)
 {
 	struct fusewb_range *range;
+	bool any = false;
 
 	spin_lock(&fi->reading_lock);
 	for (range = range_tree_iter_first(&fi->reading, first, last); range;
-	     range = range_tree_iter_next(range, first, last))
+	     range = range_tree_iter_next(range, first, last)) {
 		range->stale = true;
+		any = true;
+	}
 	spin_unlock(&fi->reading_lock);
+	return any;
 }
 
 static bool reading(struct fusewb_inode *fi, u64 first, u64 last)

@@ -35,9 +35,9 @@ bool fusewb_reading_end(struct fusewb_inode *fi, struct fusewb_range *range,
  * fusewb_reading_void() - what is being read of first..last is old
  *
  * For who has changed these bytes at the server, or was told of it: a READ that
- * is under way may bring what was there before. Does not sleep.
+ * is under way may bring what was there before. Does not sleep. Return: was there any?
  */
-void fusewb_reading_void(struct fusewb_inode *fi, u64 first, u64 last);
+bool fusewb_reading_void(struct fusewb_inode *fi, u64 first, u64 last);
 
 /**
  * fusewb_reading_lock() - lock a folio of the cache, which may be being read in

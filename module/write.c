@@ -29,8 +29,8 @@
 #include "throttle.h"
 #include "waits.h"
 
-/* 1 MiB and 64 KiB with pages of 4 KiB. */
-#define WRITE_ORDER 8u
+#define WRITE_ORDER ((unsigned int)FUSEWB_FOLIO_ORDER)
+/* 64 KiB with pages of 4 KiB. */
 #define APPEND_ORDER 4u
 
 struct folio *fusewb_lock_cached(struct address_space *mapping, pgoff_t index)
@@ -218,6 +218,17 @@ static int prepare(struct inode *inode, struct fusewb_handle *h, struct folio *f
 	return fusewb_fetch_folio(inode, h, folio);
 }
 
+/* Beside a server that stores data, which makes it longer as well. */
+static void extend(struct inode *inode, loff_t end)
+{
+	struct fusewb_inode *fi = FUSEWB_I(inode);
+
+	spin_lock(&fi->lock);
+	if (end > i_size_read(inode))
+		i_size_write(inode, end);
+	spin_unlock(&fi->lock);
+}
+
 /*
  * @dirtied: set if a clean folio became dirty
  * Return: bytes written, 0 to try again with less, or an error.
@@ -256,7 +267,7 @@ static ssize_t write_folio(struct file *file, struct iov_iter *from, loff_t pos,
 			folio_mark_uptodate(folio);
 		/* Under the folio lock: writeback clips by it. */
 		if (pos + copied > i_size_read(inode))
-			i_size_write(inode, pos + copied);
+			extend(inode, pos + copied);
 		*dirtied = fusewb_blocks_dirty(folio, off, copied);
 	}
 	folio_unlock(folio);
@@ -272,9 +283,9 @@ int fusewb_zero_gap(struct inode *inode, loff_t from, loff_t to)
 
 	lockdep_assert_held_write(&inode->i_rwsem);
 
-	/* The server may have cut off what is cached behind it, and has zeroes there then. */
+	/* What the server has there it can tell. */
 	if (!fusewb_local_times(inode)) {
-		fusewb_drop_all(inode, from, LLONG_MAX);
+		fusewb_drop_behind(inode, from);
 		return 0;
 	}
 	folio = fusewb_lock_cached(inode->i_mapping, from >> PAGE_SHIFT);
@@ -416,7 +427,8 @@ vm_fault_t fusewb_page_mkwrite(struct vm_fault *vmf)
 	file_update_time(file);
 	/* It is mapped, so it is uptodate: nobody who has it locked waits. */
 	folio_lock(folio);
-	if (folio->mapping != inode->i_mapping || folio_pos(folio) >= i_size_read(inode)) {
+	if (folio->mapping != inode->i_mapping ||
+	    (loff_t)vmf->pgoff << PAGE_SHIFT >= i_size_read(inode)) {
 		folio_unlock(folio);
 		ret = VM_FAULT_NOPAGE;
 		goto out;

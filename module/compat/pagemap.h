@@ -12,6 +12,15 @@
 #include <linux/pagevec.h>
 #endif
 
+#ifndef HAVE_MAPPING_SET_FOLIO_ORDER_RANGE
+/* Folios had any order up to the largest. */
+static inline void mapping_set_folio_order_range(struct address_space *mapping, unsigned int min,
+						 unsigned int max)
+{
+	mapping_set_large_folios(mapping);
+}
+#endif
+
 #ifndef HAVE_FILEMAP_ALLOC_FOLIO_POLICY
 /* There was no memory policy of the caller's. */
 static inline struct folio *fusewb_filemap_alloc_folio(gfp_t gfp, unsigned int order)

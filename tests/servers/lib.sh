@@ -96,10 +96,10 @@ version_of() {
     dpkg-query -W -f '${Version}' "$1"
 }
 
-# example NAME: an example of libfuse's, compiled; utimensat(2) is what its own build would find.
+# example NAME: an example of libfuse's, compiled with what its own build would find.
 example() {
     local program=/usr/local/bin/$1
     # shellcheck disable=SC2046 # flags
-    [[ -x $program ]] || gcc -O2 -w -DHAVE_UTIMENSAT -o "$program" "/usr/share/doc/libfuse3-dev/examples/$1.c" \
+    [[ -x $program ]] || gcc -O2 -w -DHAVE_UTIMENSAT -DHAVE_FALLOCATE -o "$program" "/usr/share/doc/libfuse3-dev/examples/$1.c" \
         $(pkg-config --cflags --libs fuse3)
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Large folios do not make small writes large: what is sent is what was written, in whole pages.
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <random>
 #include <set>
@@ -13,6 +14,8 @@
 #include "support/files.h"
 #include "support/guest_test.h"
 #include "support/passthrough.h"
+#include "support/protocol.h"
+#include "support/raw_server.h"
 
 using namespace fusewb::test;
 
@@ -152,6 +155,50 @@ GUEST_TEST(Blocks, EachStoreToAFolioThatOneFaultMappedIsSent) {
         if (!unmap)
             munmap(map, f.model.size());
     }
+}
+
+// A store to one page does not send another one of its folio, which the server has changed meanwhile.
+GUEST_TEST(Blocks, WhatTheServerCopiedStaysBesideAMappedStore) {
+    needs_fusewb();
+    RawServer server({.mount_options = "writeback=direct"});
+    std::string model = pattern(16 * page, 1);
+    server.set_content("source", pattern(page, 2));
+    Fd source(server.mnt("source"), O_RDONLY), file(server.mnt("f"), O_RDWR | O_CREAT);
+    pwrite_all(file, model, 0);
+    ASSERT_EQ(fsync(file), 0);
+    auto *map =
+        static_cast<char *>(mmap(nullptr, model.size(), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0));
+    ASSERT_NE(map, MAP_FAILED);
+    // Mapped read-only, so that a store is a fault of its page.
+    ASSERT_EQ(difference(model, std::string(map, model.size())), "");
+    server.on(protocol::copy_file_range_64, [&](const Request &request) {
+        map[0] = model[0] ^= 1;
+        model.replace(8 * page, page, pattern(page, 2));
+        std::string now = server.content("f");
+        now.replace(8 * page, page, pattern(page, 2));
+        server.set_content("f", now);
+        std::uint64_t copied = page;
+        server.answer(request, bytes_of(copied));
+        return true;
+    });
+    loff_t to = 8 * page;
+    ASSERT_EQ(copy_file_range(source, nullptr, file, &to, page, 0), ssize_t(page));
+    ASSERT_EQ(munmap(map, model.size()), 0);
+    ASSERT_EQ(fsync(file), 0);
+    EXPECT_EQ(difference(model, server.content("f")), "");
+}
+
+// Who makes one waits for READs with the locks of valid folios.
+GUEST_TEST(Blocks, NoFolioIsAsLargeAsAPageTable) {
+    constexpr std::size_t huge = 2 << 20;
+    constexpr int madv_collapse = 25;
+    Cached f(2 * huge);
+    auto *map = static_cast<char *>(mmap(nullptr, 2 * huge, PROT_READ, MAP_SHARED, f.file, 0));
+    ASSERT_NE(map, MAP_FAILED);
+    auto begin = (reinterpret_cast<std::uintptr_t>(map) + huge - 1) / huge * huge;
+    EXPECT_EQ(madvise(reinterpret_cast<void *>(begin), huge, madv_collapse), -1);
+    EXPECT_EQ(errno, EINVAL);
+    munmap(map, 2 * huge);
 }
 
 GUEST_TEST(Blocks, TruncationInsideALargeFolioKeepsWhatIsBeforeIt) {
