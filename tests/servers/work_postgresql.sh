@@ -23,6 +23,8 @@ serve() {
     mkdir "$base"/{back,run}
     chown postgres:postgres "$base"/{back,run}
     mount_passthrough -o setuid=postgres,allow_other
+    # Of a server without privileges, writes are copied unless somebody says otherwise.
+    fusewbctl set "$mnt" Writeback=direct
     as_postgres initdb -D "$mnt/data" -A trust --no-locale -E UTF8
     start_database
     as_postgres createdb -h "$base/run" bench
