@@ -92,11 +92,6 @@ static struct inode *ask(struct super_block *sb, u64 nodeid, const char *name)
 	return fusewb_entry_iget(sb, &out, version, FUSE_LOOKUP);
 }
 
-static int has_nodeid(struct inode *inode, void *nodeid)
-{
-	return FUSEWB_I(inode)->nodeid == *(u64 *)nodeid;
-}
-
 /* Return: an alias of the inode that it may be reached by, or an error. */
 static struct dentry *alias_of(struct inode *inode)
 {
@@ -113,7 +108,7 @@ static struct dentry *find(struct super_block *sb, struct id id)
 
 	if (!id.nodeid)
 		return ERR_PTR(-ESTALE);
-	inode = ilookup5(sb, id.nodeid, has_nodeid, &id.nodeid);
+	inode = fusewb_find_inode(sb, id.nodeid);
 	if (!inode) {
 		inode = ask(sb, id.nodeid, ".");
 		if (IS_ERR(inode))

@@ -86,8 +86,9 @@ static int inode_test(struct inode *inode, void *data)
 	const struct fusewb_inode *fi = FUSEWB_I(inode);
 	const struct identity *id = data;
 
+	/* A directory that was removed does not come back, but its id may. */
 	return fi->nodeid == id->nodeid && fi->generation == id->generation &&
-	       (inode->i_mode & S_IFMT) == id->type;
+	       (inode->i_mode & S_IFMT) == id->type && !IS_DEADDIR(inode);
 }
 
 static int inode_set(struct inode *inode, void *data)
@@ -129,6 +130,16 @@ static void init_new(struct inode *inode, const struct fuse_attr *attr)
 		inode->i_op = &fusewb_file_iops;
 		init_special_inode(inode, inode->i_mode, new_decode_dev(attr->rdev));
 	}
+}
+
+static int has_nodeid(struct inode *inode, void *nodeid)
+{
+	return FUSEWB_I(inode)->nodeid == *(u64 *)nodeid && !IS_DEADDIR(inode);
+}
+
+struct inode *fusewb_find_inode(struct super_block *sb, u64 nodeid)
+{
+	return ilookup5(sb, nodeid, has_nodeid, &nodeid);
 }
 
 struct inode *fusewb_iget(struct super_block *sb, u64 nodeid, u64 generation,

@@ -100,6 +100,14 @@ static inline struct fusewb_conn *fusewb_inode_conn(const struct inode *inode)
 }
 
 /**
+ * fusewb_find_inode() - the inode of a node id, if it is cached
+ *
+ * No directory that was removed: its id may be another one's by now. Return: the
+ * inode with a reference, or NULL.
+ */
+struct inode *fusewb_find_inode(struct super_block *sb, u64 nodeid);
+
+/**
  * fusewb_iget() - the inode of a node id, made if it is not there
  * @generation: with nodeid, identity
  * @attr: checked by the caller with fusewb_attr_valid()

@@ -43,11 +43,6 @@ static int take(struct iov_iter *from, void *p, size_t len)
 	return copied == len ? 0 : -EFAULT;
 }
 
-static int has_nodeid(struct inode *inode, void *nodeid)
-{
-	return FUSEWB_I(inode)->nodeid == *(u64 *)nodeid;
-}
-
 /* The fixed part of a message of which more follows. */
 static int take_head(struct iov_iter *from, void *p, size_t len)
 {
@@ -58,12 +53,6 @@ static int take_head(struct iov_iter *from, void *p, size_t len)
 static int take_all(struct iov_iter *from, void *p, size_t len)
 {
 	return iov_iter_count(from) != len ? -EBADMSG : take(from, p, len);
-}
-
-/* Return: the inode with a reference, NULL if it is not cached. */
-static struct inode *find_inode(struct super_block *sb, u64 nodeid)
-{
-	return ilookup5(sb, nodeid, has_nodeid, &nodeid);
 }
 
 static int wake_poll(struct fusewb_conn *conn, struct super_block *sb, struct iov_iter *from)
@@ -88,7 +77,7 @@ static int inval_inode(struct fusewb_conn *conn, struct super_block *sb, struct 
 	err = take_all(from, &out, sizeof(out));
 	if (err)
 		return err;
-	inode = find_inode(sb, out.ino);
+	inode = fusewb_find_inode(sb, out.ino);
 	if (!inode)
 		return -ENOENT;
 	fusewb_invalidate_attr(inode);
@@ -120,7 +109,7 @@ static int take_name(struct iov_iter *from, char *name, u32 len)
 static struct dentry *find_name(struct super_block *sb, u64 parent, const char *name, u32 len)
 {
 	struct qstr qname = QSTR_INIT(name, len);
-	struct inode *dir = find_inode(sb, parent);
+	struct inode *dir = fusewb_find_inode(sb, parent);
 	struct dentry *above, *dentry = NULL;
 
 	if (!dir)
@@ -307,7 +296,7 @@ static int store(struct fusewb_conn *conn, struct super_block *sb, struct iov_it
 		return err;
 	if (iov_iter_count(from) != out.size || out.offset > sb->s_maxbytes - out.size)
 		return -EBADMSG;
-	inode = find_inode(sb, out.nodeid);
+	inode = fusewb_find_inode(sb, out.nodeid);
 	if (!inode)
 		return -ENOENT;
 	err = -EINVAL;
@@ -414,7 +403,7 @@ static int retrieve(struct fusewb_conn *conn, struct super_block *sb, struct iov
 		return err;
 	if (out.offset > sb->s_maxbytes)
 		return -EBADMSG;
-	inode = find_inode(sb, out.nodeid);
+	inode = fusewb_find_inode(sb, out.nodeid);
 	if (!inode)
 		return -ENOENT;
 	err = S_ISREG(inode->i_mode) ? send_cached(conn, inode, &out) : -EINVAL;
@@ -448,7 +437,7 @@ static int prune(struct fusewb_conn *conn, struct super_block *sb, struct iov_it
 		err = take(from, &nodeid, sizeof(nodeid));
 		if (err)
 			return err;
-		inode = find_inode(sb, nodeid);
+		inode = fusewb_find_inode(sb, nodeid);
 		if (!inode)
 			continue;
 		d_prune_aliases(inode);

@@ -452,6 +452,46 @@ GUEST_TEST(Namespace, AbsentNamesAppearWhenTheyAreMade) {
     EXPECT_TRUE(wait_until(5s, [&] { return lstat_error(server.mnt("g")) == ENOENT; }));
 }
 
+// A server whose node ids are the inode numbers of another file system gives them again.
+GUEST_TEST(Namespace, ANewDirectoryMayHaveTheIdOfOneThatIsGoneAndStillOpen) {
+    needs_fusewb();
+    RawServer server;
+    server.on(FUSE_MKDIR, [&](const Request &request) {
+        fuse_entry_out out{};
+        out.nodeid = 99;
+        out.entry_valid = out.attr_valid = 3600;
+        out.attr = protocol::file_attributes(out.nodeid, 0);
+        out.attr.mode = S_IFDIR | 0755;
+        server.answer(request, bytes_of(out));
+        return true;
+    });
+    server.on(FUSE_RMDIR, [&](const Request &request) {
+        server.answer(request, {});
+        return true;
+    });
+    server.on(FUSE_OPENDIR, [&](const Request &request) {
+        server.answer(request, bytes_of(fuse_open_out{}));
+        return true;
+    });
+    server.on(FUSE_LOOKUP, [&](const Request &request) {
+        server.answer_error(request, ENOENT);
+        return true;
+    });
+    server.on(FUSE_CREATE, [&](const Request &request) {
+        server.answer_error(request, EDQUOT);
+        return true;
+    });
+    fs::path directory = server.mnt("d");
+    ASSERT_EQ(mkdir(directory.c_str(), 0755), 0);
+    Fd open_one(directory, O_RDONLY | O_DIRECTORY);
+    ASSERT_EQ(rmdir(directory.c_str()), 0);
+    ASSERT_EQ(mkdir(directory.c_str(), 0755), 0);
+    EXPECT_EQ(open((directory / "new").c_str(), O_CREAT | O_WRONLY, 0600), -1);
+    EXPECT_EQ(errno, EDQUOT) << "it is in the new directory";
+    EXPECT_EQ(openat(open_one, "new", O_CREAT | O_WRONLY, 0600), -1);
+    EXPECT_EQ(errno, ENOENT) << "it is in the one that is gone";
+}
+
 ON_CLIENTS(PathOfNames, "fusewb", "fuse");
 
 // What the VFS walks is a path, of which a name is a part.
