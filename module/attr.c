@@ -56,27 +56,32 @@ bool fusewb_attr_fresh(struct inode *inode)
 	return until && time_before64(get_jiffies_64(), until);
 }
 
+/* Under fi->lock. Answers to what was asked before do not count any more. */
+static void renew(struct inode *inode, u64 valid_until)
+{
+	struct fusewb_inode *fi = FUSEWB_I(inode);
+
+	fi->attr_version = atomic64_inc_return(&fusewb_inode_conn(inode)->attr_version);
+	fi->attr_valid_until = valid_until;
+}
+
 void fusewb_invalidate_attr(struct inode *inode)
 {
-	struct fusewb_conn *conn = fusewb_inode_conn(inode);
 	struct fusewb_inode *fi = FUSEWB_I(inode);
 
 	spin_lock(&fi->lock);
-	fi->attr_version = atomic64_inc_return(&conn->attr_version);
-	fi->attr_valid_until = 0;
+	renew(inode, 0);
 	spin_unlock(&fi->lock);
 }
 
 static void set_size(struct inode *inode, loff_t size, bool shrinks)
 {
-	struct fusewb_conn *conn = fusewb_inode_conn(inode);
 	struct fusewb_inode *fi = FUSEWB_I(inode);
 
 	spin_lock(&fi->lock);
 	/* Together, or an answer from before would put back the end that it knew. */
 	if (shrinks || size > i_size_read(inode)) {
-		fi->attr_version = atomic64_inc_return(&conn->attr_version);
-		fi->attr_valid_until = 0;
+		renew(inode, 0);
 		i_size_write(inode, size);
 	}
 	spin_unlock(&fi->lock);
@@ -153,8 +158,7 @@ void fusewb_change_attributes(struct inode *inode, const struct fuse_attr *attr,
 		spin_unlock(&fi->lock);
 		return;
 	}
-	fi->attr_version = atomic64_inc_return(&conn->attr_version);
-	fi->attr_valid_until = attr_valid_until;
+	renew(inode, attr_valid_until);
 	old_mtime = inode_get_mtime(inode);
 	old_size = i_size_read(inode);
 	take_over(inode, attr, !local);

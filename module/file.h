@@ -158,7 +158,7 @@ void fusewb_set_read_range(struct fusewb_req *req, loff_t pos);
  * is not wanted, for then khugepaged makes such folios, and waits for a READ with
  * the locks of valid ones.
  */
-#define FUSEWB_FOLIO_ORDER min(8, PMD_SHIFT - PAGE_SHIFT - 1)
+#define FUSEWB_FOLIO_ORDER min_t(unsigned int, 8, PMD_SHIFT - PAGE_SHIFT - 1)
 
 /* write.c */
 

@@ -3,10 +3,10 @@
  * Cached writes: write(2) and shared mappings make folios dirty, and never wait
  * for their writeback.
  *
- * write(2) takes the largest folio that the write covers, up to WRITE_ORDER, so
- * that a write of whole folios reads nothing in. Behind the end of the file it
- * takes one of zeroes into which the next writes go as well. What is covered
- * only in part is read in first, unless the file ends before.
+ * write(2) takes the largest folio that the write covers, up to
+ * FUSEWB_FOLIO_ORDER, so that a write of whole folios reads nothing in. Behind the
+ * end of the file it takes one of zeroes into which the next writes go as well.
+ * What is covered only in part is read in first, unless the file ends before.
  */
 #include <linux/fs.h>
 #include <linux/highmem.h>
@@ -29,7 +29,6 @@
 #include "throttle.h"
 #include "waits.h"
 
-#define WRITE_ORDER ((unsigned int)FUSEWB_FOLIO_ORDER)
 /* 64 KiB with pages of 4 KiB. */
 #define APPEND_ORDER 4u
 
@@ -76,7 +75,7 @@ static unsigned int max_order(const struct inode *inode)
 {
 	unsigned int max = ilog2(READ_ONCE(fusewb_inode_conn(inode)->max_write) >> PAGE_SHIFT);
 
-	return mapping_large_folio_support(inode->i_mapping) ? min(max, WRITE_ORDER) : 0;
+	return mapping_large_folio_support(inode->i_mapping) ? min(max, FUSEWB_FOLIO_ORDER) : 0;
 }
 
 /* Of a folio that the write of @len bytes at @pos, in page @index, covers. */
@@ -311,7 +310,7 @@ static ssize_t write_cached(struct kiocb *iocb, struct iov_iter *from, bool *owe
 {
 	struct file *file = iocb->ki_filp;
 	struct inode *inode = file_inode(file);
-	size_t chunk = PAGE_SIZE << WRITE_ORDER;
+	size_t chunk = PAGE_SIZE << FUSEWB_FOLIO_ORDER;
 	loff_t size = i_size_read(inode);
 	ssize_t written = 0, ret = 0;
 

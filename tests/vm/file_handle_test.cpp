@@ -192,10 +192,8 @@ public:
 
 private:
     static fuse_attr attributes(std::uint64_t node) {
-        fuse_attr attr = protocol::file_attributes(node, 0);
-        if (node != file)
-            attr.mode = S_IFDIR | 0755;
-        return attr;
+        return node == file ? protocol::file_attributes(node, 0)
+                            : protocol::directory_attributes(node);
     }
     void look_up(const Request &request) {
         static const std::map<std::pair<std::uint64_t, std::string>, std::uint64_t> names{

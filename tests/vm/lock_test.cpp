@@ -205,6 +205,15 @@ void expect_lock_rules(const std::filesystem::path &path) {
         10s, [&] { return set_lock(open_two, F_OFD_SETLK, range(F_WRLCK, 5, 10)) == 0; }));
 }
 
+// Who gives his locks back when he closes a file.
+void note_owner_of_close(RawServer &server, std::atomic<std::uint64_t> &owner) {
+    server.on(FUSE_FLUSH, [&](const Request &request) {
+        owner = request.as<fuse_flush_in>().lock_owner;
+        server.answer(request, {});
+        return true;
+    });
+}
+
 // SIGUSR1 interrupts the calling task and does not end it.
 void catch_signal() {
     struct sigaction action {};
@@ -365,11 +374,7 @@ CLIENT_TEST(LockOwner, OfATruncationIsThatOfTheLocksOfTheProcess) {
             }
             return false;
         });
-        server.on(FUSE_FLUSH, [&](const Request &request) {
-            closing = request.as<fuse_flush_in>().lock_owner;
-            server.answer(request, {});
-            return true;
-        });
+        note_owner_of_close(server, closing);
         Fd file(server.mnt("f"), O_RDWR);
         ASSERT_EQ(ftruncate(file, 3), 0);
         EXPECT_TRUE(valid & FATTR_LOCKOWNER);
@@ -398,11 +403,7 @@ CLIENT_TEST(LockOwner, OfDirectIoIsThatOfTheLocksOfTheProcess) {
             writing = in.lock_owner;
         return false;
     });
-    server.on(FUSE_FLUSH, [&](const Request &request) {
-        closing = request.as<fuse_flush_in>().lock_owner;
-        server.answer(request, {});
-        return true;
-    });
+    note_owner_of_close(server, closing);
     Fd file(server.mnt("f"), O_RDWR);
     char byte;
     ASSERT_EQ(pread(file, &byte, 1, 0), 1);

@@ -460,8 +460,7 @@ GUEST_TEST(Namespace, ANewDirectoryMayHaveTheIdOfOneThatIsGoneAndStillOpen) {
         fuse_entry_out out{};
         out.nodeid = 99;
         out.entry_valid = out.attr_valid = 3600;
-        out.attr = protocol::file_attributes(out.nodeid, 0);
-        out.attr.mode = S_IFDIR | 0755;
+        out.attr = protocol::directory_attributes(out.nodeid);
         server.answer(request, bytes_of(out));
         return true;
     });
@@ -511,8 +510,7 @@ CLIENT_TEST(PathOfNames, IsAskedForNameByName) {
         // It is to be asked for each time.
         fuse_entry_out out{};
         out.nodeid = 99;
-        out.attr = protocol::file_attributes(out.nodeid, 0);
-        out.attr.mode = S_IFDIR | 0755;
+        out.attr = protocol::directory_attributes(out.nodeid);
         server.answer(request, bytes_of(out));
         return true;
     });

@@ -63,11 +63,6 @@ private:
 void make_directory(RawServer &server, const std::string &name) {
     server.set_content(name, "");
     std::uint64_t node = server.node_of(name);
-    auto attributes = [node] {
-        fuse_attr attr = protocol::file_attributes(node, 0);
-        attr.mode = S_IFDIR | 0755;
-        return attr;
-    };
     server.on(FUSE_LOOKUP, [=, &server](const Request &request) {
         if (request.name(0) != name)
             return false;
@@ -75,7 +70,7 @@ void make_directory(RawServer &server, const std::string &name) {
         out.nodeid = node;
         out.generation = 1;
         out.attr_valid = out.entry_valid = 3600;
-        out.attr = attributes();
+        out.attr = protocol::directory_attributes(node);
         server.answer(request, bytes_of(out));
         return true;
     });
@@ -84,7 +79,7 @@ void make_directory(RawServer &server, const std::string &name) {
             return false;
         fuse_attr_out out{};
         out.attr_valid = 3600;
-        out.attr = attributes();
+        out.attr = protocol::directory_attributes(node);
         server.answer(request, bytes_of(out));
         return true;
     });

@@ -78,4 +78,11 @@ inline fuse_attr file_attributes(std::uint64_t node, std::uint64_t size, std::ui
     return attr;
 }
 
+// Of a directory.
+inline fuse_attr directory_attributes(std::uint64_t node) {
+    fuse_attr attr = file_attributes(node, 0);
+    attr.mode = 0040755;
+    return attr;
+}
+
 } // namespace fusewb::test::protocol
