@@ -181,6 +181,21 @@ bool fusewb_blocks_spell_out(struct folio *folio)
 	return true;
 }
 
+bool fusewb_blocks_has(struct folio *folio, size_t off)
+{
+	struct fusewb_blocks *blocks = blocks_of(folio);
+
+	return folio_test_dirty(folio) &&
+	       (!blocks || test_bit(off >> PAGE_SHIFT, blocks->dirty));
+}
+
+bool fusewb_blocks_whole(struct folio *folio)
+{
+	struct fusewb_blocks *blocks = blocks_of(folio);
+
+	return !blocks || bitmap_full(blocks->dirty, folio_nr_pages(folio));
+}
+
 bool fusewb_blocks_left(struct folio *folio, size_t end)
 {
 	struct fusewb_blocks *blocks = blocks_of(folio);

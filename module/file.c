@@ -297,7 +297,7 @@ static int fusewb_fsync(struct file *file, loff_t first, loff_t last, int datasy
 
 static const struct vm_operations_struct vm_ops = {
 	.fault		= fusewb_fault,
-	.map_pages	= filemap_map_pages,
+	.map_pages	= fusewb_map_pages,
 	.page_mkwrite	= fusewb_page_mkwrite,
 };
 

@@ -65,6 +65,11 @@ struct fusewb_inode {
 	wait_queue_head_t reading_wait;
 	atomic_t migrating;		/* folios, perhaps: migrate.c */
 
+	/* what was to be dropped and lies in dirty folios: range.h */
+	unsigned long remnants;		/* lock: changes with each, 0: there is none */
+	u64 remnant_first;		/* lock: of the first */
+	u64 remnant_last;		/* lock: of the last */
+
 	/* open handles that writeback may use: file.h */
 	struct list_head write_handles;	/* lock */
 	struct llist_node put_later;	/* handle.c */

@@ -76,12 +76,26 @@ static void drop_each(struct address_space *mapping, loff_t first, loff_t last,
 	}
 }
 
+static void leave(struct folio *folio)
+{
+	struct fusewb_inode *fi = FUSEWB_I(folio->mapping->host);
+	u64 first = folio_pos(folio), last = first + folio_size(folio) - 1;
+
+	spin_lock(&fi->lock);
+	fi->remnant_first = fi->remnants ? min(fi->remnant_first, first) : first;
+	fi->remnant_last = fi->remnants ? max(fi->remnant_last, last) : last;
+	WRITE_ONCE(fi->remnants, fi->remnants + 1);
+	spin_unlock(&fi->lock);
+}
+
 /* As a whole, unless it is dirty. */
 static void invalidate(struct folio *folio, size_t first, size_t last)
 {
 	fusewb_blocks_unmap(folio, 0, folio_size(folio));
 	if (!folio_test_dirty(folio))
 		generic_error_remove_folio(folio->mapping, folio);
+	else if (!fusewb_blocks_whole(folio))
+		leave(folio);
 }
 
 void fusewb_range_done(struct fusewb_req *req)
@@ -211,4 +225,43 @@ void fusewb_drop_clean(struct inode *inode, loff_t first, loff_t last)
 	fusewb_server_has(FUSEWB_I(inode), min(last, i_size_read(inode) - 1) + 1);
 	if (inode->i_mapping->nrpages)
 		drop_each(inode->i_mapping, first, last, invalidate);
+}
+
+bool fusewb_has_remnant(struct inode *inode, u64 first, u64 last)
+{
+	struct fusewb_inode *fi = FUSEWB_I(inode);
+	bool ret;
+
+	if (!READ_ONCE(fi->remnants))
+		return false;
+	spin_lock(&fi->lock);
+	ret = fi->remnants && first <= fi->remnant_last && last >= fi->remnant_first;
+	spin_unlock(&fi->lock);
+	return ret;
+}
+
+int fusewb_drop_remnant(struct inode *inode, u64 first, u64 last)
+{
+	struct fusewb_inode *fi = FUSEWB_I(inode);
+	unsigned long seen;
+	int err;
+
+	if (!fusewb_has_remnant(inode, first, last))
+		return 0;
+	spin_lock(&fi->lock);
+	seen = fi->remnants;
+	first = fi->remnant_first;
+	last = fi->remnant_last;
+	spin_unlock(&fi->lock);
+
+	err = fusewb_drain(inode, first, last);
+	if (err)
+		return err;
+	drop_each(inode->i_mapping, first, last, invalidate);
+	/* Others still need this meanwhile. What is dirty again has changed it. */
+	spin_lock(&fi->lock);
+	if (fi->remnants == seen)
+		WRITE_ONCE(fi->remnants, 0);
+	spin_unlock(&fi->lock);
+	return 0;
 }

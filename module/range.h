@@ -60,9 +60,21 @@ void fusewb_drop_all(struct inode *inode, loff_t first, loff_t last);
 /**
  * fusewb_drop_clean() - what is cached of first..last is read again
  *
- * What is dirty stays. No folio lock is held; waits for no server.
+ * What is dirty stays, and beside it, in the same folio, a remnant that is to be
+ * dropped before it is used. No folio lock is held; waits for no server.
  */
 void fusewb_drop_clean(struct inode *inode, loff_t first, loff_t last);
+
+/** fusewb_has_remnant() - may there be one in first..last? */
+bool fusewb_has_remnant(struct inode *inode, u64 first, u64 last);
+
+/**
+ * fusewb_drop_remnant() - drop what is one in first..last
+ *
+ * What is dirty beside it is written back before. What is dirty again by then
+ * stays. No folio lock is held. Return: 0 or, if killed, -EINTR.
+ */
+int fusewb_drop_remnant(struct inode *inode, u64 first, u64 last);
 
 /**
  * fusewb_drop_behind() - what is cached behind the end of the server's file is old

@@ -20,6 +20,7 @@
 #include "connection.h"
 #include "file.h"
 #include "inode.h"
+#include "range.h"
 #include "readin.h"
 #include "reading.h"
 
@@ -121,9 +122,13 @@ static int read_in(const struct want *want)
 {
 	struct address_space *mapping = want->file->f_mapping;
 	struct fusewb_inode *fi = FUSEWB_I(mapping->host);
+	u64 pos = (u64)want->index << PAGE_SHIFT;
 	bool asked = false;
 	int err;
 
+	err = fusewb_drop_remnant(mapping->host, pos, pos + PAGE_SIZE - 1);
+	if (err)
+		return err;
 	for (;;) {
 		struct folio *folio = filemap_get_folio(mapping, want->index);
 
@@ -166,6 +171,9 @@ ssize_t fusewb_read_cached(struct kiocb *iocb, struct iov_iter *to)
 	struct inode *inode = file_inode(want.file);
 	ssize_t done = 0, ret;
 
+	ret = fusewb_drop_remnant(inode, iocb->ki_pos, iocb->ki_pos + iov_iter_count(to) - 1);
+	if (ret)
+		return ret;
 	/* Nobody asks us not to wait: FMODE_NOWAIT is not set. */
 	iocb->ki_flags |= IOCB_NOIO;
 	for (;;) {
@@ -207,6 +215,12 @@ ssize_t fusewb_splice_cached(struct file *file, loff_t *pos, struct pipe_inode_i
 		}
 	}
 	return filemap_splice_read(file, pos, pipe, len, flags);
+}
+
+static bool has_remnant(struct vm_fault *vmf, pgoff_t first, pgoff_t last)
+{
+	return fusewb_has_remnant(file_inode(vmf->vma->vm_file), (u64)first << PAGE_SHIFT,
+				  ((u64)(last + 1) << PAGE_SHIFT) - 1);
 }
 
 static bool is_valid(struct address_space *mapping, pgoff_t index)
@@ -251,10 +265,13 @@ vm_fault_t fusewb_fault(struct vm_fault *vmf)
 		.mapped = true,
 		.vm_flags = vmf->vma->vm_flags,
 	};
-	bool valid = is_valid(file->f_mapping, vmf->pgoff);
+	bool remnant = has_remnant(vmf, vmf->pgoff, vmf->pgoff);
+	bool valid = !remnant && is_valid(file->f_mapping, vmf->pgoff);
 	bool closed = has_to_wait(vmf);
 	int err;
 
+	if (remnant && vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
+		return VM_FAULT_RETRY;
 	if ((valid && !closed) || behind_end(file_inode(file), vmf->pgoff) ||
 	    vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
 		return filemap_fault(vmf);
@@ -272,4 +289,10 @@ vm_fault_t fusewb_fault(struct vm_fault *vmf)
 		return VM_FAULT_RETRY;
 	}
 	return err == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
+}
+
+vm_fault_t fusewb_map_pages(struct vm_fault *vmf, pgoff_t first, pgoff_t last)
+{
+	/* Each page has to be asked for, then. */
+	return has_remnant(vmf, first, last) ? 0 : filemap_map_pages(vmf, first, last);
 }

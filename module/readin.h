@@ -18,4 +18,7 @@ ssize_t fusewb_splice_cached(struct file *file, loff_t *pos, struct pipe_inode_i
 /** fusewb_fault() - vm_operations: a page of a mapping is not there. */
 vm_fault_t fusewb_fault(struct vm_fault *vmf);
 
+/** fusewb_map_pages() - vm_operations: pages around it may be mapped too. */
+vm_fault_t fusewb_map_pages(struct vm_fault *vmf, pgoff_t first, pgoff_t last);
+
 #endif

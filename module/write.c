@@ -196,6 +196,31 @@ static struct folio *get_folio(struct address_space *mapping, loff_t pos, size_t
 	}
 }
 
+/* Would old bytes be sent with the @len bytes at @off, which are not whole pages? */
+static bool keeps_remnant(struct folio *folio, size_t off, size_t len)
+{
+	return (offset_in_page(off) && !fusewb_blocks_has(folio, off)) ||
+	       (offset_in_page(off + len) && !fusewb_blocks_has(folio, off + len));
+}
+
+/* The same as get_folio(), and there is nothing old in its pages. */
+static struct folio *get_renewed(struct address_space *mapping, loff_t pos, size_t len)
+{
+	struct folio *folio = get_folio(mapping, pos, len);
+	size_t off;
+	int err;
+
+	if (IS_ERR(folio) || !fusewb_has_remnant(mapping->host, pos, pos + len - 1))
+		return folio;
+	off = offset_in_folio(folio, pos);
+	if (!keeps_remnant(folio, off, min(len, folio_size(folio) - off)))
+		return folio;
+	folio_unlock(folio);
+	folio_put(folio);
+	err = fusewb_drop_remnant(mapping->host, pos, pos + len - 1);
+	return err ? ERR_PTR(err) : get_folio(mapping, pos, len);
+}
+
 /*
  * Makes sure that all of a locked folio will be valid once @len bytes at @off
  * are copied into it.
@@ -241,7 +266,7 @@ static ssize_t write_folio(struct file *file, struct iov_iter *from, loff_t pos,
 	size_t off, copied;
 	int err;
 
-	folio = get_folio(mapping, pos, len);
+	folio = get_renewed(mapping, pos, len);
 	if (IS_ERR(folio))
 		return PTR_ERR(folio);
 

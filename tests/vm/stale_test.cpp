@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What is cached, or being read in, when the server's file changes: nobody waits for a READ in order
-// to drop it, and nobody gets what was there before.
+// What is cached, or being read in, when the server's file changes: nobody waits for a READ in
+// order to drop it, and nobody gets what was there before.
 #include <cerrno>
 #include <cstring>
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -187,4 +188,85 @@ GUEST_TEST(Stale, WhatTheServerCutOffIsAHoleWhenTheFileGrows) {
     data += 'y';
     EXPECT_EQ(difference(data, server.content("f")), "");
     EXPECT_EQ(difference(data, pread_all(file, data.size(), 0)), "");
+}
+
+namespace {
+
+// A file that is cached in large folios, of which one page was written here and the rest by the
+// server, who said so; and how it is looked at then.
+struct Beside {
+    static constexpr std::size_t page = 4096, written = 3 * page + 100;
+
+    explicit Beside(const std::string &type)
+        : server({.open_flags = FOPEN_KEEP_CACHE, .type = type}) {
+        expected = pattern(16 * page, 1);
+        pwrite_all(file, expected, 0);
+        check(fsync(file), "fsync");
+        // The flusher may begin at any time.
+        server.hold(FUSE_WRITE);
+        pwrite_all(file, "x", written);
+        std::string ours = expected.substr(3 * page, page);
+        ours[100] = 'x';
+        expected = pattern(16 * page, 2);
+        server.set_content("f", expected);
+        expected.replace(3 * page, page, ours);
+        fuse_notify_inval_inode_out all{server.node_of("f"), 0, 0};
+        // The in-tree client writes back first, and its server waits for that.
+        std::thread notifier(
+            [&] { error = server.notify(FUSE_NOTIFY_INVAL_INODE, bytes_of(all)); });
+        server.release(FUSE_WRITE);
+        notifier.join();
+    }
+    void expect_all() {
+        EXPECT_EQ(error, 0);
+        EXPECT_EQ(difference(expected, pread_all(file, expected.size(), 0)), "");
+        ASSERT_EQ(fsync(file), 0);
+        EXPECT_EQ(difference(expected, server.content("f")), "");
+    }
+
+    RawServer server;
+    Fd file{server.mnt("f"), O_RDWR | O_CREAT};
+    std::string expected;
+    int error = -1;
+};
+
+} // namespace
+
+ON_CLIENTS(InvalidBesideDirty, "fusewb", "fuse");
+
+CLIENT_TEST(InvalidBesideDirty, IsReadAgain) {
+    Beside f(client.type);
+    f.expect_all();
+}
+
+CLIENT_TEST(InvalidBesideDirty, IsMappedAgain) {
+    Beside f(client.type);
+    auto *map = static_cast<char *>(
+        mmap(nullptr, f.expected.size(), PROT_READ | PROT_WRITE, MAP_SHARED, f.file, 0));
+    ASSERT_NE(map, MAP_FAILED);
+    map[10 * Beside::page] = 'y';
+    f.expected[10 * Beside::page] = 'y';
+    EXPECT_EQ(difference(f.expected, std::string(map, f.expected.size())), "");
+    munmap(map, f.expected.size());
+    f.expect_all();
+}
+
+CLIENT_TEST(InvalidBesideDirty, IsWrittenToAgain) {
+    Beside f(client.type);
+    pwrite_all(f.file, "y", 5 * Beside::page + 7);
+    f.expected[5 * Beside::page + 7] = 'y';
+    f.expect_all();
+}
+
+CLIENT_TEST(InvalidBesideDirty, IsSplicedAgain) {
+    Beside f(client.type);
+    int pipes[2];
+    ASSERT_EQ(pipe(pipes), 0);
+    Fd out(pipes[0]), in(pipes[1]);
+    off_t at = 0;
+    ASSERT_EQ(splice(f.file, &at, in, nullptr, Beside::page, 0), 4096);
+    std::string got(Beside::page, '\0');
+    ASSERT_EQ(read(out, got.data(), got.size()), 4096);
+    EXPECT_EQ(difference(f.expected.substr(0, Beside::page), got), "");
+    f.expect_all();
 }
