@@ -147,6 +147,7 @@ struct fusewb_conn {
 	atomic_t retrieved;		/* answers to FUSE_NOTIFY_RETRIEVE that
 					 * the server has not read
 					 */
+	atomic64_t aio_bytes;		/* submitted and not ended; aio.c */
 	struct xarray polled;		/* handles that were polled; poll.c */
 	u32 next_polled;
 

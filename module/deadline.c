@@ -230,24 +230,7 @@ static void fail(struct fusewb_req *req)
 	}
 	if (gives_back(req))
 		return;
-	if (fusewb_queue_recall(req)) {
-		fusewb_req_end(req, -ETIMEDOUT);
-		return;
-	}
-	if (atomic_cmpxchg(&req->fate, FUSEWB_FATE_OPEN, FUSEWB_FATE_ABANDONED) !=
-	    FUSEWB_FATE_OPEN)
-		return;
-	fusewb_req_interrupt(req);
-	if (!req->background) {
-		wake_up(&req->wait);
-		return;
-	}
-	/* An answer that is being copied finds the fate, or is waited for. */
-	mutex_lock(&req->copying);
-	mutex_unlock(&req->copying);
-	if (req->end)
-		req->end(req, -ETIMEDOUT);
-	fusewb_req_drop_payload(req);
+	fusewb_req_give_up(req, -ETIMEDOUT);
 }
 
 /* Return: false if the request has ended meanwhile. */

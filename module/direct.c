@@ -9,8 +9,12 @@
  * of the requests. What is cached of the range is written back before, and
  * dropped after. The server is told whose locks a caller has, for it may keep
  * mandatory ones.
+ *
+ * A call of aio that one request is enough for ends when that does (aio.c), others
+ * inside of the call. What a request holds does not depend on that.
  */
 #include <linux/fs.h>
+#include <linux/highmem.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/uio.h>
@@ -18,6 +22,7 @@
 #include <linux/xattr.h>
 
 #include "compat/compat.h"
+#include "aio.h"
 #include "answer.h"
 #include "connection.h"
 #include "file.h"
@@ -49,37 +54,66 @@ static size_t readable(struct inode *inode, loff_t pos, size_t len, size_t recei
 	return clamp_t(loff_t, i_size_read(inode) - pos, 0, len);
 }
 
-/* Return: bytes copied to @to, less than @len at the end, or an error. */
-static ssize_t read_part(struct inode *inode, struct fusewb_handle *h, loff_t pos,
-			 size_t len, struct iov_iter *to)
+static struct fusewb_req *alloc_read(struct inode *inode, struct fusewb_handle *h, loff_t pos,
+				     size_t len)
 {
 	struct fuse_read_in *in;
 	struct fusewb_req *req;
-	size_t total, left, done = 0;
-	unsigned int i;
-	ssize_t ret;
 
-	req = fusewb_alloc_read(inode, h, spans_for(len), GFP_KERNEL);
+	req = fusewb_alloc_read(inode, h, spans_for(len), GFP_KERNEL_ACCOUNT);
 	if (!req)
-		return -ENOMEM;
-	ret = fusewb_req_alloc_payload(req, len, GFP_KERNEL);
-	if (ret)
-		goto put;
+		return NULL;
+	if (fusewb_req_alloc_payload(req, len, GFP_KERNEL_ACCOUNT)) {
+		fusewb_req_put(req);
+		return NULL;
+	}
 	fusewb_set_read_range(req, pos);
 	in = req->in_args;
 	in->read_flags = FUSE_READ_LOCKOWNER;
 	in->lock_owner = fusewb_owner_id(current->files);
-	ret = fusewb_req_call(req);
-	if (ret)
-		goto put;
+	return req;
+}
 
-	atomic64_add(req->payload_received, &req->conn->counters.bytes_read);
-	total = readable(inode, pos, len, req->payload_received);
-	left = min_t(size_t, total, req->payload_received);
+/*
+ * Of the pages a copy is made: where @to is a pipe, the kernel would put them there
+ * themselves, as pages of a cache, which they are not.
+ */
+static size_t copy_span(const struct fusewb_span *span, size_t len, struct iov_iter *to)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		size_t off = span->off + done;
+		size_t n = min_t(size_t, len - done, PAGE_SIZE - offset_in_page(off));
+		void *from = kmap_local_folio(span->folio, off);
+		size_t copied = copy_to_iter(from, n, to);
+
+		kunmap_local(from);
+		done += copied;
+		if (copied < n)
+			break;
+	}
+	return done;
+}
+
+/* What there is of an answer. */
+static size_t total_of(struct fusewb_req *req, struct inode *inode)
+{
+	const struct fuse_read_in *in = req->in_args;
+
+	return readable(inode, in->offset, in->size, req->payload_received);
+}
+
+/* Return: bytes copied, less than @total where @to has no room for more. */
+static size_t copy_data(struct fusewb_req *req, size_t total, struct iov_iter *to)
+{
+	size_t left = min_t(size_t, total, req->payload_received), done = 0;
+	unsigned int i;
+
 	for (i = 0; i < req->nr_spans && left; i++) {
 		const struct fusewb_span *span = &req->spans[i];
-		size_t n = min(left, span->len);
-		size_t copied = copy_page_to_iter(folio_page(span->folio, 0), span->off, n, to);
+		size_t n = min_t(size_t, left, span->len);
+		size_t copied = copy_span(span, n, to);
 
 		done += copied;
 		left -= copied;
@@ -88,9 +122,58 @@ static ssize_t read_part(struct inode *inode, struct fusewb_handle *h, loff_t po
 	}
 	if (!left && done < total)
 		done += iov_iter_zero(total - done, to);
-	ret = done || !total ? done : -EFAULT;
-put:
+	return done;
+}
+
+/* Return: bytes copied to @to, less than @len at the end, or an error. */
+static ssize_t read_part(struct inode *inode, struct fusewb_handle *h, loff_t pos,
+			 size_t len, struct iov_iter *to)
+{
+	struct fusewb_req *req = alloc_read(inode, h, pos, len);
+	ssize_t ret;
+
+	if (!req)
+		return -ENOMEM;
+	ret = fusewb_req_call(req);
+	if (!ret) {
+		size_t total = total_of(req, inode);
+
+		ret = copy_data(req, total, to);
+		if (!ret && total)
+			ret = -EFAULT;
+		atomic64_add(req->payload_received, &req->conn->counters.bytes_read);
+	}
 	fusewb_req_put(req);
+	return ret;
+}
+
+static ssize_t finish_read(struct kiocb *iocb, struct fusewb_req *req, int error,
+			   struct iov_iter *to)
+{
+	size_t total;
+
+	if (error)
+		return error;
+	total = total_of(req, file_inode(iocb->ki_filp));
+	if (copy_data(req, total, to) < total)
+		return -EFAULT;
+	atomic64_add(req->payload_received, &req->conn->counters.bytes_read);
+	return total;
+}
+
+static ssize_t read_later(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct file *file = iocb->ki_filp;
+	struct fusewb_req *req;
+	ssize_t ret;
+
+	req = alloc_read(file_inode(file), fusewb_file_handle(file), iocb->ki_pos,
+			 iov_iter_count(to));
+	if (!req)
+		return -ENOMEM;
+	ret = fusewb_aio_queue(iocb, req, to, finish_read);
+	if (ret != -EIOCBQUEUED)
+		fusewb_req_put(req);
 	return ret;
 }
 
@@ -107,6 +190,8 @@ ssize_t fusewb_direct_read(struct kiocb *iocb, struct iov_iter *to)
 		ret = fusewb_drain(inode, iocb->ki_pos, iocb->ki_pos + len - 1);
 		if (ret)
 			break;
+		if (!done && len == iov_iter_count(to) && fusewb_aio_may(iocb, len, max_read))
+			return read_later(iocb, to);
 		ret = read_part(inode, fusewb_file_handle(file), iocb->ki_pos, len, to);
 		if (ret <= 0)
 			break;
@@ -193,77 +278,132 @@ static struct fusewb_req *alloc_write(struct kiocb *iocb, struct fusewb_handle *
 		in.flags |= O_DSYNC;
 	if (fusewb_inode_conn(inode)->flags & FUSE_HANDLE_KILLPRIV_V2 && !capable(CAP_FSETID))
 		in.write_flags |= FUSE_WRITE_KILL_SUIDGID;
-	req = fusewb_req_alloc(fusewb_inode_conn(inode), &args, spans_for(len), GFP_KERNEL);
+	req = fusewb_req_alloc(fusewb_inode_conn(inode), &args, spans_for(len), GFP_KERNEL_ACCOUNT);
 	if (!req)
 		return NULL;
 	req->payload_in = true;
-	if (fusewb_req_alloc_payload(req, len, GFP_KERNEL)) {
+	if (fusewb_req_alloc_payload(req, len, GFP_KERNEL_ACCOUNT)) {
 		fusewb_req_put(req);
 		return NULL;
 	}
 	return req;
 }
 
-/* Return: bytes that the server took, or an error. */
-static ssize_t write_part(struct kiocb *iocb, struct iov_iter *from, size_t len, bool shared)
+/*
+ * Return: a request for the next @len bytes of @from, which moves, or an error.
+ * It holds its range.
+ */
+static struct fusewb_req *begin_write(struct kiocb *iocb, struct iov_iter *from, size_t len,
+				      bool shared)
 {
-	struct file *file = iocb->ki_filp;
-	struct inode *inode = file_inode(file);
-	struct fusewb_handle *h = fusewb_file_handle(file);
-	loff_t pos = iocb->ki_pos;
-	struct iov_iter source = *from;
-	const struct fuse_write_out *out;
-	struct fusewb_req *req;
-	ssize_t ret;
+	struct inode *inode = file_inode(iocb->ki_filp);
+	struct fusewb_handle *h = fusewb_file_handle(iocb->ki_filp);
+	u64 first = iocb->ki_pos, last = first + len - 1;
+	struct fusewb_req *req = alloc_write(iocb, h, len);
+	int err;
 
-	req = alloc_write(iocb, h, len);
 	if (!req)
-		return -ENOMEM;
-	ret = copy_payload(req, from);
-	if (ret)
+		return ERR_PTR(-ENOMEM);
+	err = copy_payload(req, from);
+	if (err)
 		goto put;
-	ret = fusewb_drain(inode, pos, pos + len - 1);
-	if (ret)
-		goto revert;
-	if (shared)
-		ret = fusewb_inflight_hold_shared(FUSEWB_I(inode), &req->io.range, pos,
-						  pos + len - 1);
-	else
-		ret = fusewb_inflight_hold(FUSEWB_I(inode), &req->io.range, pos, pos + len - 1);
-	if (ret)
+	err = fusewb_drain(inode, first, last);
+	if (!err && shared)
+		err = fusewb_inflight_hold_shared(FUSEWB_I(inode), &req->io.range, first, last);
+	else if (!err)
+		err = fusewb_inflight_hold(FUSEWB_I(inode), &req->io.range, first, last);
+	if (err)
 		goto revert;
 
 	ihold(inode);
 	req->io.inode = inode;
 	req->io.handle = fusewb_handle_get(h);
 	req->orphan = fusewb_range_done_late;
-	ret = fusewb_req_call(req);
-	/* From here on the range is the late answer's. */
-	if (req->left)
-		goto revert;
-
-	out = req->out_args;
-	if (!ret && (out->size > len || !out->size))
-		ret = fusewb_bad_answer(fusewb_inode_conn(inode), FUSE_WRITE,
-					"a count that was not asked for");
-	if (!ret) {
-		ret = out->size;
-		fusewb_grow(inode, pos + ret);
-	}
-	/* Not known, after an error, what the server has now. */
-	fusewb_drop_clean(inode, pos, pos + len - 1);
-	if (ret > 0 && fusewb_has_dirty(inode))
-		update_dirty(inode->i_mapping, &source, pos, ret);
-	fusewb_range_done(req);
-	if (ret >= 0) {
-		iov_iter_revert(from, len - ret);
-		goto put;
-	}
+	return req;
 revert:
 	iov_iter_revert(from, len);
 put:
 	fusewb_req_put(req);
+	return ERR_PTR(err);
+}
+
+/* Return: bytes that the server took, or an error. The range is still held. */
+static ssize_t take_count(struct fusewb_req *req, struct inode *inode, int err)
+{
+	const struct fusewb_range *range = &req->io.range;
+	const struct fuse_write_out *out = req->out_args;
+	ssize_t ret = err;
+
+	if (!err && (out->size > req->payload_len || !out->size))
+		ret = fusewb_bad_answer(req->conn, FUSE_WRITE, "a count that was not asked for");
+	if (!ret) {
+		ret = out->size;
+		fusewb_grow(inode, range->first + ret);
+	}
+	/* Not known, after an error, what the server has now. */
+	fusewb_drop_clean(inode, range->first, range->last);
 	return ret;
+}
+
+/* Return: bytes that the server took, or an error. */
+static ssize_t write_part(struct kiocb *iocb, struct iov_iter *from, size_t len, bool shared)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	struct iov_iter source = *from;
+	struct fusewb_req *req = begin_write(iocb, from, len, shared);
+	ssize_t ret;
+
+	if (IS_ERR(req))
+		return PTR_ERR(req);
+	ret = fusewb_req_call(req);
+	/* If it was left, the range is the late answer's. */
+	if (!req->left) {
+		ret = take_count(req, inode, ret);
+		if (ret > 0 && fusewb_has_dirty(inode))
+			update_dirty(inode->i_mapping, &source, iocb->ki_pos, ret);
+		fusewb_range_done(req);
+	}
+	iov_iter_revert(from, len - max_t(ssize_t, ret, 0));
+	fusewb_req_put(req);
+	return ret;
+}
+
+static ssize_t finish_write(struct kiocb *iocb, struct fusewb_req *req, int error,
+			    struct iov_iter *to)
+{
+	ssize_t ret = error;
+
+	if (!req->left) {
+		ret = take_count(req, file_inode(iocb->ki_filp), error);
+		fusewb_range_done(req);
+	}
+	return ret;
+}
+
+static ssize_t write_later(struct kiocb *iocb, struct iov_iter *from, bool shared)
+{
+	size_t len = iov_iter_count(from);
+	struct fusewb_req *req = begin_write(iocb, from, len, shared);
+	ssize_t ret;
+
+	if (IS_ERR(req))
+		return PTR_ERR(req);
+	ret = fusewb_aio_queue(iocb, req, NULL, finish_write);
+	if (ret != -EIOCBQUEUED) {
+		fusewb_range_done(req);
+		iov_iter_revert(from, len);
+		fusewb_req_put(req);
+	}
+	return ret;
+}
+
+/* What makes the file longer, or has to be synced, is waited for. */
+static bool may_end_later(const struct kiocb *iocb, size_t len)
+{
+	const struct inode *inode = file_inode(iocb->ki_filp);
+
+	return fusewb_aio_may(iocb, len, READ_ONCE(fusewb_inode_conn(inode)->max_write)) &&
+	       !iocb_is_dsync(iocb) && iocb->ki_pos + len <= i_size_read(inode);
 }
 
 /*
@@ -349,6 +489,10 @@ ssize_t fusewb_direct_write(struct kiocb *iocb, struct iov_iter *from)
 			break;
 		}
 		len -= absent;
+		if (!done && len == iov_iter_count(from) && may_end_later(iocb, len)) {
+			ret = write_later(iocb, from, shared);
+			break;
+		}
 		ret = write_part(iocb, from, len, shared);
 		if (ret < 0)
 			break;

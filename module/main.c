@@ -3,6 +3,7 @@
 #include <linux/module.h>
 
 #include "compat/compat.h"
+#include "aio.h"
 #include "deadline.h"
 #include "device.h"
 #include "inode.h"
@@ -18,6 +19,7 @@ static const struct {
 	{ fusewb_req_init_caches, fusewb_req_destroy_caches },
 	{ fusewb_inode_init_cache, fusewb_inode_destroy_cache },
 	{ fusewb_deadlines_start, fusewb_deadlines_end },
+	{ fusewb_aio_start, fusewb_aio_stop },
 	{ fusewb_netlink_register, fusewb_netlink_unregister },
 	{ fusewb_dev_register, fusewb_dev_unregister },
 	/* The last: from now on somebody may mount. */

@@ -232,7 +232,7 @@ static struct fusewb_req *ask(struct inode *dir, struct file *file,
 	struct fusewb_req *req;
 	int err;
 
-	req = fusewb_req_alloc(conn, &args, 0, GFP_KERNEL);
+	req = fusewb_req_alloc(conn, &args, 0, GFP_KERNEL_ACCOUNT);
 	if (!req)
 		return ERR_PTR(-ENOMEM);
 	if (plus)

@@ -177,6 +177,30 @@ void fusewb_req_interrupt(struct fusewb_req *req)
 		fusewb_queue_interrupt(req);
 }
 
+void fusewb_req_give_up(struct fusewb_req *req, int error)
+{
+	if (fusewb_queue_recall(req)) {
+		fusewb_req_end(req, error);
+		return;
+	}
+	if (atomic_cmpxchg(&req->fate, FUSEWB_FATE_OPEN, FUSEWB_FATE_ABANDONED) !=
+	    FUSEWB_FATE_OPEN)
+		return;
+	fusewb_req_interrupt(req);
+	if (!req->background) {
+		wake_up(&req->wait);
+		return;
+	}
+	/* An answer that is being copied finds the fate, or is waited for. */
+	mutex_lock(&req->copying);
+	mutex_unlock(&req->copying);
+	req->left = true;
+	if (req->end)
+		req->end(req, error);
+	if (!req->orphan)
+		fusewb_req_drop_payload(req);
+}
+
 static int wait_for_answer(struct fusewb_req *req)
 {
 	if (!wait_event_state(req->wait, decided(req), FUSEWB_INTERRUPTIBLE))

@@ -375,6 +375,15 @@ void fusewb_req_queue_forget(struct fusewb_conn *conn, u64 nodeid, u64 nlookup);
  */
 void fusewb_req_end(struct fusewb_req *req, int error);
 
+/**
+ * fusewb_req_give_up() - end it without the server
+ * @error: for @end; one with a waiter ends with -ETIMEDOUT
+ *
+ * The caller has a reference, and it was queued. One that was not handed over ends,
+ * others are left to the server (@left), which is told. Nothing if it has ended.
+ */
+void fusewb_req_give_up(struct fusewb_req *req, int error);
+
 /** fusewb_req_interrupt() - tell the server that nobody waits any more. */
 void fusewb_req_interrupt(struct fusewb_req *req);
 

@@ -99,7 +99,7 @@ static int set_args(struct fusewb_req *req, const struct fusewb_args *args, gfp_
 
 	p = req->inline_args;
 	if (out_off + out_size > FUSEWB_INLINE_ARGS) {
-		p = kvmalloc(out_off + out_size, gfp);
+		p = kvmalloc(out_off + out_size, gfp | __GFP_ACCOUNT);
 		if (!p)
 			return -ENOMEM;
 	}

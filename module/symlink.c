@@ -42,7 +42,7 @@ static struct fusewb_link *ask(struct inode *inode)
 	struct fusewb_link *link;
 	int err;
 
-	link = kmalloc(sizeof(*link) + PATH_MAX, GFP_KERNEL);
+	link = kmalloc(sizeof(*link) + PATH_MAX, GFP_KERNEL_ACCOUNT);
 	if (!link)
 		return ERR_PTR(-ENOMEM);
 	kref_init(&link->ref);

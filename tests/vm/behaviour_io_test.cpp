@@ -7,13 +7,12 @@
 #include <cstring>
 
 #include <fcntl.h>
-#include <linux/aio_abi.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "support/aio.h"
 #include "support/client.h"
 #include "support/files.h"
 #include "support/guest_test.h"
@@ -23,24 +22,6 @@
 using namespace fusewb::test;
 
 namespace {
-
-// Memory as O_DIRECT needs it.
-class Pages {
-public:
-    explicit Pages(std::size_t length) : length_(length) {
-        memory_ = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        check(memory_ == MAP_FAILED ? -1 : 0, "mmap");
-    }
-    ~Pages() { munmap(memory_, length_); }
-    Pages(const Pages &) = delete;
-    Pages &operator=(const Pages &) = delete;
-    char *at(std::size_t offset = 0) const { return static_cast<char *>(memory_) + offset; }
-    std::string_view view(std::size_t length) const { return {at(), length}; }
-
-private:
-    void *memory_;
-    std::size_t length_;
-};
 
 unsigned next_random(unsigned &state) { return (state = state * 1103515245 + 12345) >> 8; }
 
@@ -166,36 +147,45 @@ CLIENT_TEST(DirectBehaviour, MappingsReadWriteAndDirectAgree) {
     EXPECT_EQ(difference(model, server.content("f")), "");
 }
 
+// By a descriptor of O_DIRECT, and of a file that the server has read directly.
+CLIENT_TEST(DirectBehaviour, SendfileAndSpliceCarryTheData) {
+    for (std::uint32_t open_flags : {0u, std::uint32_t(FOPEN_DIRECT_IO)}) {
+        RawServer server({.open_flags = open_flags, .type = client.type});
+        std::string data = pattern(25 * 4096, 1);
+        server.set_content("f", data);
+        Fd from(server.mnt("f"), open_flags ? O_RDONLY : O_RDONLY | O_DIRECT);
+        Fd to(memfd_create("to", 0));
+        for (std::size_t done = 0; done < data.size();) {
+            ssize_t n = sendfile(to, from, nullptr, data.size() - done);
+            ASSERT_GT(n, 0) << errno;
+            done += static_cast<std::size_t>(n);
+        }
+        EXPECT_EQ(difference(data, pread_all(to, data.size(), 0)), "");
+        int ends[2];
+        ASSERT_EQ(pipe(ends), 0);
+        Fd out(ends[0]), in(ends[1]);
+        loff_t offset = 4096;
+        ASSERT_EQ(splice(from, &offset, in, nullptr, 3 * 4096, 0), 3 * 4096);
+        std::string got(3 * 4096, '\0');
+        ASSERT_EQ(read(out, got.data(), got.size()), ssize_t(got.size()));
+        EXPECT_EQ(difference(data.substr(4096, got.size()), got), "");
+    }
+}
+
 CLIENT_TEST(DirectBehaviour, AsynchronousDirectIoIsCarriedOut) {
     RawServer server({.type = client.type, .threads = 2});
     constexpr unsigned blocks = 16, size = 4096;
     std::string data = pattern(blocks * size, 3);
     Fd file(server.mnt("f"), O_RDWR | O_CREAT | O_DIRECT);
     Pages buffer(blocks * size);
-    aio_context_t context = 0;
-    check(syscall(SYS_io_setup, blocks, &context), "io_setup");
-    auto run = [&](std::uint16_t operation) {
-        std::vector<iocb> all(blocks);
-        std::vector<iocb *> pointers;
-        for (unsigned i = 0; i < blocks; i++) {
-            all[i].aio_lio_opcode = operation;
-            all[i].aio_fildes = static_cast<std::uint32_t>(file.get());
-            all[i].aio_buf = reinterpret_cast<std::uint64_t>(buffer.at(i * size));
-            all[i].aio_nbytes = size;
-            all[i].aio_offset = i * size;
-            pointers.push_back(&all[i]);
-        }
-        for (unsigned done = 0; done < blocks;)
-            done += static_cast<unsigned>(
-                check(syscall(SYS_io_submit, context, blocks - done, pointers.data() + done),
-                      "io_submit"));
-        std::vector<io_event> events(blocks);
-        for (unsigned done = 0; done < blocks;)
-            done += static_cast<unsigned>(check(
-                syscall(SYS_io_getevents, context, 1, blocks - done, events.data() + done, nullptr),
-                "io_getevents"));
-        for (const auto &event : events)
-            EXPECT_EQ(event.res, size);
+    Aio aio(blocks);
+    auto run = [&](unsigned operation) {
+        for (unsigned i = 0; i < blocks; i++)
+            aio.submit(operation, file, buffer.at(i * size), size, off_t(i * size), i);
+        auto results = aio.wait(blocks);
+        EXPECT_EQ(results.size(), blocks);
+        for (auto [number, result] : results)
+            EXPECT_EQ(result, int(size)) << "call " << number;
     };
     std::memcpy(buffer.at(), data.data(), data.size());
     run(IOCB_CMD_PWRITE);
@@ -203,5 +193,4 @@ CLIENT_TEST(DirectBehaviour, AsynchronousDirectIoIsCarriedOut) {
     std::memset(buffer.at(), 0, data.size());
     run(IOCB_CMD_PREAD);
     EXPECT_EQ(difference(data, buffer.view(data.size())), "");
-    syscall(SYS_io_destroy, context);
 }
