@@ -3,6 +3,6 @@
 serve() {
     example hello_ll
     mount_as "hello_ll#"
-    [[ $(cat "$mnt/hello") == "Hello World!" ]]
+    [[ $(ls -A "$mnt") == hello && $(cat "$mnt/hello") == "Hello World!" ]]
     verified "hello_ll (libfuse)" "$(version_of libfuse3-dev)" through
 }

@@ -14,6 +14,12 @@ stress() {
     stress-ng --temp-path "$2" "--$1" 2 --timeout 3 --verify --oomable >"$base/stress" 2>&1
 }
 
+# Why stress-ng did not run it, in its own words.
+reason() {
+    grep -m 1 -E 'skip|unrecognized option|not implemented|cannot|failed' "$base/stress" ||
+        tail -n 1 "$base/stress"
+}
+
 # fails_anyway NAME: it does so too on the same server with the kernel's own client.
 fails_anyway() {
     local plain=$base/plain failed=0
@@ -35,6 +41,7 @@ serve() {
             passed=$((passed + 1))
         elif ((status == 3 || status == 4)) || grep -q 'unrecognized option' "$base/stress"; then
             # It says that it cannot run here, or this stress-ng does not have it.
+            echo "[  SKIPPED ] stress-ng --$name: $(reason)"
             skipped+=("$name")
         else
             cat "$base/stress"
