@@ -52,11 +52,17 @@ static bool next_entry(struct cursor *c, const struct fuse_entry_out **entry,
 	return true;
 }
 
-static bool name_valid(const struct fuse_dirent *dirent)
+/* Return: what is wrong with an entry, NULL if nothing is. */
+static const char *fault_of(const struct fuse_dirent *dirent)
 {
-	return dirent->namelen && dirent->namelen <= FUSEWB_NAME_MAX &&
-	       !memchr(dirent->name, '/', dirent->namelen) &&
-	       !memchr(dirent->name, '\0', dirent->namelen);
+	if (!dirent->namelen || dirent->namelen > FUSEWB_NAME_MAX ||
+	    memchr(dirent->name, '/', dirent->namelen) ||
+	    memchr(dirent->name, '\0', dirent->namelen))
+		return "a name that cannot be";
+	/* getdents(2) has a byte for it, which would show another type. */
+	if (dirent->type > S_DT_MASK)
+		return "a type that cannot be";
+	return NULL;
 }
 
 static bool dot_or_dotdot(const struct fuse_dirent *dirent)
@@ -147,7 +153,7 @@ static bool endless_name(const struct cursor *c, bool plus)
 	return (plus ? &last->dirent : (const struct fuse_dirent *)last)->namelen > FUSEWB_NAME_MAX;
 }
 
-/* Return: 0, or -EIO for an answer with a name that cannot be. */
+/* Return: 0, or -EIO for an answer with an entry that cannot be. */
 static int emit_answer(struct file *file, struct dir_context *ctx, struct fusewb_req *req,
 		       u64 version, u64 names)
 {
@@ -155,16 +161,18 @@ static int emit_answer(struct file *file, struct dir_context *ctx, struct fusewb
 	bool plus = req->in.opcode == FUSE_READDIRPLUS;
 	const struct fuse_entry_out *entry = NULL;
 	const struct fuse_dirent *dirent;
+	const char *fault;
 	bool full = false;
 	int err = 0;
 
 	while (next_entry(&c, plus ? &entry : NULL, &dirent)) {
-		if (!name_valid(dirent))
-			err = fusewb_bad_answer(req->conn, req->in.opcode,
-						"a name that cannot be");
+		fault = fault_of(dirent);
+		if (fault)
+			err = fusewb_bad_answer(req->conn, req->in.opcode, fault);
 		if (!err && !full) {
 			full = !dir_emit(ctx, dirent->name, dirent->namelen, dirent->ino,
 					 dirent->type);
+			/* Any value is a place that the server may go on from. */
 			if (!full)
 				ctx->pos = dirent->off;
 		}

@@ -74,8 +74,8 @@ std::string attributes_answer(std::uint32_t mode, std::uint64_t size = 0) {
     return std::string(bytes_of(out));
 }
 
-std::string text_entry(const std::string &name) {
-    fuse_dirent entry{77, 1, static_cast<std::uint32_t>(name.size()), DT_REG};
+std::string text_entry(const std::string &name, std::uint32_t type = DT_REG) {
+    fuse_dirent entry{77, 1, static_cast<std::uint32_t>(name.size()), type};
     std::string bytes(reinterpret_cast<const char *>(&entry), FUSE_NAME_OFFSET);
     bytes += name;
     bytes.resize(FUSE_DIRENT_ALIGN(bytes.size()));
@@ -177,6 +177,8 @@ std::vector<Case> cases() {
          [](RawServer &server) -> long { return open(server.mnt("f").c_str(), O_RDONLY); }},
         {"FUSE_READDIR", FUSE_READDIR, [](const Request &) { return text_entry("a/b"); },
          [](RawServer &server) { return list(server.mnt()); }},
+        {"FUSE_READDIR", FUSE_READDIR, [](const Request &) { return text_entry("a", 16); },
+         [](RawServer &server) { return list(server.mnt()); }},
         {"FUSE_STATFS", FUSE_STATFS, [](const Request &) { return std::string(3, 'x'); },
          [](RawServer &server) -> long { return pathconf(server.mnt().c_str(), _PC_NAME_MAX); }},
         {"FUSE_FALLOCATE", FUSE_FALLOCATE, [](const Request &) { return std::string("more"); },
@@ -257,6 +259,12 @@ std::vector<Case> cases() {
         {"FUSE_READDIRPLUS", FUSE_READDIRPLUS,
          [](const Request &) {
              return std::string(bytes_of(entry_of(77, S_IFREG | 0600))) + text_entry("a/b");
+         },
+         [](RawServer &server) { return list(server.mnt()); }, EIO, FUSE_DO_READDIRPLUS},
+        {"FUSE_READDIRPLUS", FUSE_READDIRPLUS,
+         [](const Request &) {
+             return std::string(bytes_of(entry_of(77, S_IFREG | 0600))) +
+                    text_entry("a", 256 + DT_REG);
          },
          [](RawServer &server) { return list(server.mnt()); }, EIO, FUSE_DO_READDIRPLUS},
     };
