@@ -10,6 +10,9 @@ struct fusewb_conn;
 /** fusewb_op_name() - "FUSE_LOOKUP" and so on; never NULL. */
 const char *fusewb_op_name(u32 opcode);
 
+/* What several operations may be answered with. */
+#define FUSEWB_BAD_INODE "an inode that cannot be"
+
 /**
  * fusewb_bad_answer() - count and report an answer that cannot be
  * @what: what is wrong with it, after "with", e.g. "an empty name"

@@ -123,6 +123,16 @@ static int ask_name(struct inode *dir, const struct qstr *name, struct fuse_entr
 	return fusewb_call(fusewb_inode_conn(dir), &args);
 }
 
+struct dentry *fusewb_entry_splice(struct inode *inode, struct dentry *dentry, u32 opcode)
+{
+	struct dentry *alias = d_splice_alias(inode, dentry);
+
+	if (alias == ERR_PTR(-ELOOP))
+		return ERR_PTR(fusewb_bad_answer(fusewb_sb_conn(dentry->d_sb), opcode,
+						 "a directory that would be in itself"));
+	return alias;
+}
+
 struct dentry *fusewb_lookup(struct inode *dir, struct dentry *dentry, unsigned int flags)
 {
 	struct fuse_entry_out out;
@@ -152,7 +162,7 @@ struct dentry *fusewb_lookup(struct inode *dir, struct dentry *dentry, unsigned 
 			return ERR_CAST(inode);
 		WRITE_ONCE(FUSEWB_I(dir)->lookups_follow, true);
 	}
-	alias = d_splice_alias(inode, dentry);
+	alias = fusewb_entry_splice(inode, dentry, FUSE_LOOKUP);
 	if (!IS_ERR(alias))
 		fusewb_entry_set_valid_since(alias ?: dentry, &out, dir, names);
 	return alias;
@@ -169,6 +179,7 @@ static int revalidate(struct inode *dir, const struct qstr *name, struct dentry 
 	struct fuse_entry_out out;
 	struct inode *inode;
 	u64 version, names;
+	bool valid;
 	int err;
 
 	if (still_valid(dentry) &&
@@ -187,7 +198,10 @@ static int revalidate(struct inode *dir, const struct qstr *name, struct dentry 
 		return err == -ENOENT || err == -ESTALE ? 0 : err;
 	if (!out.nodeid)
 		return 0;
-	if (!fusewb_entry_valid(&out) || !fusewb_entry_same(inode, &out)) {
+	valid = fusewb_entry_valid(&out);
+	if (!valid)
+		fusewb_bad_answer(fusewb_inode_conn(inode), FUSE_LOOKUP, FUSEWB_BAD_INODE);
+	if (!valid || !fusewb_entry_same(inode, &out)) {
 		if (out.nodeid != FUSE_ROOT_ID)
 			fusewb_req_queue_forget(fusewb_inode_conn(inode), out.nodeid, 1);
 		return 0;
@@ -251,7 +265,7 @@ static struct dentry *make(struct inode *dir, struct dentry *dentry, umode_t typ
 	}
 
 	d_drop(dentry);
-	alias = d_splice_alias(inode, dentry);
+	alias = fusewb_entry_splice(inode, dentry, args->opcode);
 	if (!IS_ERR(alias))
 		fusewb_entry_set_valid(alias ?: dentry, &out);
 	return alias;

@@ -29,6 +29,11 @@ static inline u64 fusewb_dir_names(const struct inode *dir)
 void fusewb_entry_set_valid_since(struct dentry *dentry, const struct fuse_entry_out *out,
 				  struct inode *dir, u64 names);
 
+/** fusewb_entry_splice() - d_splice_alias() of what an answer to @opcode brought,
+ * which may name a directory that @dentry is below.
+ */
+struct dentry *fusewb_entry_splice(struct inode *inode, struct dentry *dentry, u32 opcode);
+
 /** fusewb_entry_gone() - one name less; how many are left, the server says when
  * it is asked.
  */

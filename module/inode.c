@@ -194,7 +194,7 @@ struct inode *fusewb_entry_iget(struct super_block *sb, const struct fuse_entry_
 		fusewb_req_queue_forget(fusewb_sb_conn(sb), out->nodeid, 1);
 	if (valid)
 		return ERR_PTR(-ENOMEM);
-	return ERR_PTR(fusewb_bad_answer(fusewb_sb_conn(sb), opcode, "an inode that cannot be"));
+	return ERR_PTR(fusewb_bad_answer(fusewb_sb_conn(sb), opcode, FUSEWB_BAD_INODE));
 }
 
 bool fusewb_entry_same(const struct inode *inode, const struct fuse_entry_out *out)

@@ -121,7 +121,7 @@ static void link_entry(struct dentry *parent, const struct fuse_entry_out *entry
 	}
 
 	inode = fusewb_entry_iget(sb, entry, version, FUSE_READDIRPLUS);
-	alias = d_splice_alias(inode, dentry);
+	alias = fusewb_entry_splice(inode, dentry, FUSE_READDIRPLUS);
 	d_lookup_done(dentry);
 	if (!IS_ERR(alias))
 		fusewb_entry_set_valid_since(alias ?: dentry, entry, d_inode(parent),

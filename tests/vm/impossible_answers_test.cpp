@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // An answer that cannot be gives EIO, is counted, and the kernel log names the operation.
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <functional>
@@ -93,6 +94,29 @@ void make_link(RawServer &server, const std::string &name) {
     });
 }
 
+// Directories are one of them all, whose node has this number.
+void make_directories(RawServer &server, std::uint64_t node) {
+    server.on(FUSE_LOOKUP, [&server, node](const Request &request) {
+        if (request.name(0).starts_with("directory"))
+            server.answer(request, bytes_of(entry_of(node, S_IFDIR | 0700)));
+        else if (request.header.nodeid == node)
+            server.answer_error(request, ENOENT);
+        else
+            return false;
+        return true;
+    });
+    server.on(FUSE_OPENDIR, [&server](const Request &request) {
+        server.answer(request, bytes_of(fuse_open_out{}));
+        return true;
+    });
+    server.on(FUSE_GETATTR, [&server, node](const Request &request) {
+        if (request.header.nodeid != node)
+            return false;
+        server.answer(request, attributes_answer(S_IFDIR | 0700));
+        return true;
+    });
+}
+
 // A count beyond what COPY_FILE_RANGE or the one with 64 bits asked for.
 template <typename T> std::string copied_too_much(const Request &request) {
     T count{};
@@ -149,6 +173,12 @@ std::vector<Case> cases() {
         {"FUSE_LOOKUP", FUSE_LOOKUP, entry(FUSE_ROOT_ID, S_IFREG | 0600), look},
         {"FUSE_LOOKUP", FUSE_LOOKUP, entry(2, 0600), look},
         {"FUSE_LOOKUP", FUSE_LOOKUP, [](const Request &) { return std::string("short"); }, look},
+        // A directory in itself.
+        {"FUSE_LOOKUP", FUSE_LOOKUP, entry(9, S_IFDIR | 0700),
+         [](RawServer &server) -> long {
+             struct stat st;
+             return stat(server.mnt("directory/below").c_str(), &st);
+         }},
         {"FUSE_GETATTR", FUSE_GETATTR,
          [](const Request &) { return attributes_answer(S_IFREG | 0600, UINT64_MAX); }, stat_open},
         {"FUSE_GETATTR", FUSE_GETATTR,
@@ -157,6 +187,11 @@ std::vector<Case> cases() {
          [](RawServer &server) -> long { return chmod(server.mnt("f").c_str(), 0600); }},
         {"FUSE_MKDIR", FUSE_MKDIR, entry(9, S_IFREG | 0600), make_directory},
         {"FUSE_MKDIR", FUSE_MKDIR, entry(0, S_IFDIR | 0700), make_directory},
+        {"FUSE_MKDIR", FUSE_MKDIR, entry(9, S_IFDIR | 0700),
+         [](RawServer &server) -> long {
+             make_directories(server, 9);
+             return mkdir(server.mnt("directory/new").c_str(), 0700);
+         }},
         {"FUSE_MKNOD", FUSE_MKNOD, entry(9, S_IFSOCK | 0600),
          [](RawServer &server) -> long {
              return mknod(server.mnt("new").c_str(), S_IFIFO | 0600, 0);
@@ -294,6 +329,58 @@ GUEST_TEST(ImpossibleAnswers, AreErrorsCountedAndNamed) {
         server.on(one.opcode, [](const Request &) { return false; });
         write_file(server.mnt("alive"), "alive");
         EXPECT_EQ(server.content("alive"), "alive");
+    }
+}
+
+GUEST_TEST(ImpossibleAnswers, InAListingAreCountedAndTheirNamesAreNotEntered) {
+    needs_fusewb();
+    RawServer server({.valid_seconds = 0, .init_flags = FUSE_DO_READDIRPLUS});
+    make_directories(server, 9);
+    std::atomic<std::uint64_t> node = 0;
+    server.on(FUSE_READDIRPLUS, [&](const Request &request) {
+        if (request.as<fuse_read_in>().offset)
+            server.answer(request, {});
+        else
+            server.answer(request, std::string(bytes_of(entry_of(node, S_IFDIR | 0700))) +
+                                       text_entry("entry", DT_DIR));
+        return true;
+    });
+    std::uint64_t count = 0;
+    // The root, which has no name, and the directory itself.
+    for (std::uint64_t impossible : {1, 9}) {
+        SCOPED_TRACE(impossible);
+        node = impossible;
+        KernelLog log;
+        EXPECT_EQ(list(server.mnt("directory")), 0);
+        EXPECT_EQ(server.connection()[FUSEWB_A_COUNTER_MALFORMED], ++count);
+        EXPECT_TRUE(log.says("the server answered FUSE_READDIRPLUS with "));
+        struct stat st;
+        EXPECT_EQ(stat(server.mnt("directory/entry").c_str(), &st), -1);
+        EXPECT_EQ(errno, ENOENT);
+    }
+}
+
+GUEST_TEST(ImpossibleAnswers, ToWhatANameStillMeansAreCountedAndTheNameIsLookedUpAnew) {
+    needs_fusewb();
+    RawServer server({.valid_seconds = 0});
+    server.set_content("f", "content");
+    struct stat st;
+    ASSERT_EQ(stat(server.mnt("f").c_str(), &st), 0);
+    std::uint64_t count = 0;
+    for (fuse_entry_out impossible :
+         {entry_of(server.node_of("f"), 0600), entry_of(FUSE_ROOT_ID, S_IFREG | 0600)}) {
+        KernelLog log;
+        std::atomic<bool> first = true;
+        server.on(FUSE_LOOKUP, [&](const Request &request) {
+            if (first.exchange(false))
+                server.answer(request, bytes_of(impossible));
+            else
+                server.carry_out(request);
+            return true;
+        });
+        EXPECT_EQ(stat(server.mnt("f").c_str(), &st), 0) << errno;
+        EXPECT_EQ(server.connection()[FUSEWB_A_COUNTER_MALFORMED], ++count);
+        EXPECT_TRUE(log.says("the server answered FUSE_LOOKUP with "));
     }
 }
 
