@@ -290,21 +290,29 @@ static ssize_t dev_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	}
 }
 
+/* Under dev->lock. */
+static struct fusewb_req *find_sent(struct fusewb_dev *dev, u64 unique)
+{
+	struct fusewb_req *req;
+
+	list_for_each_entry(req, bucket(dev, unique), link)
+		if (req->in.unique == unique)
+			return req;
+	return NULL;
+}
+
 static struct fusewb_req *take_sent(struct fusewb_dev *dev, u64 unique)
 {
-	struct fusewb_req *req, *found = NULL;
+	struct fusewb_req *req;
 
 	spin_lock(&dev->lock);
-	list_for_each_entry(req, bucket(dev, unique), link) {
-		if (req->in.unique == unique) {
-			list_del_init(&req->link);
-			WRITE_ONCE(req->state, FUSEWB_REQ_ANSWERING);
-			found = req;
-			break;
-		}
+	req = find_sent(dev, unique);
+	if (req) {
+		list_del_init(&req->link);
+		WRITE_ONCE(req->state, FUSEWB_REQ_ANSWERING);
 	}
 	spin_unlock(&dev->lock);
-	return found;
+	return req;
 }
 
 /* The answer could not be copied: the request waits on, unless aborted. */
@@ -377,27 +385,43 @@ out:
  */
 static int answer_interrupt(struct fusewb_dev *dev, u64 unique, s32 error)
 {
-	struct fusewb_req *req, *found = NULL;
+	struct fusewb_req *req;
 	int err = 0;
 
 	spin_lock(&dev->lock);
-	list_for_each_entry(req, bucket(dev, unique), link) {
-		if (req->in.unique == unique) {
-			found = fusewb_req_get(req);
-			break;
-		}
-	}
+	req = find_sent(dev, unique);
+	if (req)
+		fusewb_req_get(req);
 	spin_unlock(&dev->lock);
-	if (!found)
+	if (!req)
 		return -ENOENT;
-	if (!test_bit(FUSEWB_REQ_F_INTERRUPTED, &found->flags))
+	if (!test_bit(FUSEWB_REQ_F_INTERRUPTED, &req->flags))
 		err = -EINVAL;
 	else if (error == -EAGAIN)
-		fusewb_queue_interrupt(found);
+		fusewb_queue_interrupt(req);
 	else if (error == -ENOSYS)
-		fusewb_conn_set_nosys(found->conn, FUSE_INTERRUPT);
-	fusewb_req_put(found);
+		fusewb_conn_set_nosys(req->conn, FUSE_INTERRUPT);
+	fusewb_req_put(req);
 	return err;
+}
+
+/*
+ * As in-tree the request waits on: libraries tell the server, which may answer
+ * with something better. Return: -EINVAL.
+ */
+static int refuse_error(struct fusewb_dev *dev, struct fusewb_conn *conn, u64 unique)
+{
+	struct fusewb_req *req;
+	u32 opcode = 0;
+
+	spin_lock(&dev->lock);
+	req = find_sent(dev, unique & ~INTERRUPT_BIT);
+	if (req)
+		opcode = unique & INTERRUPT_BIT ? FUSE_INTERRUPT : req->in.opcode;
+	spin_unlock(&dev->lock);
+	if (opcode)
+		fusewb_bad_answer(conn, opcode, FUSEWB_BAD_ERROR);
+	return -EINVAL;
 }
 
 /* Is all that is left of a message there, and was it not so too often? */
@@ -435,7 +459,7 @@ static ssize_t dev_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	}
 	/* Errors end at 511: what is above is the kernel's own. */
 	if (out.error > 0 || out.error <= -512)
-		return -EINVAL;
+		return refuse_error(dev, conn, out.unique);
 	if (out.unique & INTERRUPT_BIT) {
 		if (len)
 			return -EINVAL;

@@ -47,7 +47,7 @@ long fusewb_ioctl_ask(struct inode *inode, const struct fuse_ioctl_in *in, void 
 		return fusewb_bad_answer(conn, FUSE_IOCTL, "a request for more memory");
 	/* Errors end at 511: what is below is the kernel's own. */
 	if (out.result <= -512)
-		return fusewb_bad_answer(conn, FUSE_IOCTL, "an error that is none");
+		return fusewb_bad_answer(conn, FUSE_IOCTL, FUSEWB_BAD_ERROR);
 	*len = args.out_total - sizeof(out);
 	/* What libfuse says of an operation that a server does not have. */
 	return out.result == -ENOSYS ? -ENOTTY : out.result;

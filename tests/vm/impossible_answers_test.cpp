@@ -384,6 +384,24 @@ GUEST_TEST(ImpossibleAnswers, ToWhatANameStillMeansAreCountedAndTheNameIsLookedU
     }
 }
 
+// The caller waits on, as it does in-tree: the server was told, and may still answer.
+GUEST_TEST(ImpossibleAnswers, WithAnErrorThatIsNoneAreCountedAndMayBeGivenAgain) {
+    needs_fusewb();
+    RawServer server;
+    KernelLog log;
+    server.on(FUSE_LOOKUP, [&](const Request &request) {
+        for (int error : {-5, 512, 100000})
+            EXPECT_EQ(server.answer_error(request, error), EINVAL) << error;
+        EXPECT_EQ(server.answer_error(request, EXDEV), 0);
+        return true;
+    });
+    struct stat st;
+    EXPECT_EQ(stat(server.mnt("f").c_str(), &st), -1);
+    EXPECT_EQ(errno, EXDEV);
+    EXPECT_EQ(server.connection()[FUSEWB_A_COUNTER_MALFORMED], 3u);
+    EXPECT_TRUE(log.says("the server answered FUSE_LOOKUP with an error that is none"));
+}
+
 GUEST_TEST(ImpossibleAnswers, AreAllCountedAndFewAreNamed) {
     needs_fusewb();
     RawServer server({.valid_seconds = 0});
