@@ -79,11 +79,29 @@ int fusewb_bad_answer(struct fusewb_conn *conn, u32 opcode, const char *what)
 	return -EIO;
 }
 
+static const char *notification_name(int code)
+{
+	switch (code) {
+#define NOTIFICATION(name) case FUSE_NOTIFY_##name: return "FUSE_NOTIFY_" #name
+	NOTIFICATION(POLL);
+	NOTIFICATION(INVAL_INODE);
+	NOTIFICATION(INVAL_ENTRY);
+	NOTIFICATION(STORE);
+	NOTIFICATION(RETRIEVE);
+	NOTIFICATION(DELETE);
+	NOTIFICATION(RESEND);
+	NOTIFICATION(INC_EPOCH);
+	NOTIFICATION(PRUNE);
+#undef NOTIFICATION
+	}
+	return "of an unknown kind";
+}
+
 int fusewb_bad_notification(struct fusewb_conn *conn, int code)
 {
 	atomic64_inc(&conn->counters.malformed);
 	if (__ratelimit(&conn->malformed_limit))
-		pr_warn("connection %llu: the server sent a malformed or unknown notification %d\n",
-			conn->id, code);
+		pr_warn("connection %llu: the server sent a malformed or unknown notification %d (%s)\n",
+			conn->id, code, notification_name(code));
 	return -EINVAL;
 }

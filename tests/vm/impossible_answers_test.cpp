@@ -402,6 +402,35 @@ GUEST_TEST(ImpossibleAnswers, WithAnErrorThatIsNoneAreCountedAndMayBeGivenAgain)
     EXPECT_TRUE(log.says("the server answered FUSE_LOOKUP with an error that is none"));
 }
 
+GUEST_TEST(ImpossibleNotifications, AreErrorsCountedAndNamed) {
+    needs_fusewb();
+    struct {
+        std::int32_t code;
+        const char *name;
+    } kinds[] = {{FUSE_NOTIFY_POLL, "FUSE_NOTIFY_POLL"},
+                 {FUSE_NOTIFY_INVAL_INODE, "FUSE_NOTIFY_INVAL_INODE"},
+                 {FUSE_NOTIFY_INVAL_ENTRY, "FUSE_NOTIFY_INVAL_ENTRY"},
+                 {FUSE_NOTIFY_STORE, "FUSE_NOTIFY_STORE"},
+                 {FUSE_NOTIFY_RETRIEVE, "FUSE_NOTIFY_RETRIEVE"},
+                 {FUSE_NOTIFY_DELETE, "FUSE_NOTIFY_DELETE"},
+                 {protocol::notify_resend, "FUSE_NOTIFY_RESEND"},
+                 {protocol::notify_inc_epoch, "FUSE_NOTIFY_INC_EPOCH"},
+                 {protocol::notify_prune, "FUSE_NOTIFY_PRUNE"},
+                 {77, "of an unknown kind"}};
+    RawServer server;
+    ASSERT_TRUE(wait_until(10s, [&] { return server.offered() != 0; }));
+    struct stat st;
+    EXPECT_EQ(stat(server.mnt("f").c_str(), &st), -1);
+    std::uint64_t count = 0;
+    for (const auto &kind : kinds) {
+        KernelLog log;
+        EXPECT_EQ(server.notify(kind.code, "x"), EINVAL) << kind.name;
+        EXPECT_EQ(server.connection()[FUSEWB_A_COUNTER_MALFORMED], ++count);
+        EXPECT_TRUE(log.says("the server sent a malformed or unknown notification " +
+                             std::to_string(kind.code) + " (" + kind.name + ")"));
+    }
+}
+
 GUEST_TEST(ImpossibleAnswers, AreAllCountedAndFewAreNamed) {
     needs_fusewb();
     RawServer server({.valid_seconds = 0});

@@ -14,6 +14,7 @@
 #include "support/netlink.h"
 #include "support/passthrough.h"
 #include "support/promise.h"
+#include "support/protocol.h"
 #include "support/raw_server.h"
 #include "support/task.h"
 
@@ -127,9 +128,8 @@ GUEST_TEST(Retry, WhatWasSplitMeanwhileGoesAgain) {
     if (access(splitter, W_OK) != 0)
         GTEST_SKIP() << "this kernel has no " << splitter;
     // The splitter opens the file, too.
-    RawServer server({.mount_options = "writeback=direct",
-                      .max_write = most,
-                      .open_flags = FOPEN_KEEP_CACHE});
+    RawServer server(
+        {.mount_options = "writeback=direct", .max_write = most, .open_flags = FOPEN_KEEP_CACHE});
     lift_dirty_limit(server.mnt());
     Fd file(server.mnt("f"), O_RDWR | O_CREAT);
     std::string model = pattern(2 * most, 1);
@@ -189,12 +189,10 @@ GUEST_TEST(Retry, AnAbortEndsIt) {
 namespace {
 
 // Of protocol 7.40.
-constexpr std::uint64_t has_resend = 1ull << 39;
 constexpr std::uint64_t resent = 1ull << 63;
-constexpr int notify_resend = 7;
 
 int ask_to_resend(RawServer &server) {
-    fuse_out_header header{sizeof(header), notify_resend, 0};
+    fuse_out_header header{sizeof(header), protocol::notify_resend, 0};
     return server.send(bytes_of(header));
 }
 
@@ -205,7 +203,7 @@ GUEST_TEST(Resend, NothingIsLostWhenTheServerStartsAnew) {
     RawServer server({.mount_options = "writeback=direct",
                       .max_write = 4096,
                       .valid_seconds = 0,
-                      .init_flags = has_resend});
+                      .init_flags = protocol::has_resend});
     Fd file(server.mnt("f"), O_RDWR | O_CREAT);
     server.set_content("other", "found");
     server.hold(FUSE_WRITE);
@@ -242,7 +240,7 @@ GUEST_TEST(Resend, NothingIsLostWhenTheServerStartsAnew) {
 // A request that is to be sent again is the queue's, and may go as one that never was sent.
 GUEST_TEST(Resend, WhoIsKilledMeanwhileLeavesNothingInTheQueue) {
     needs_fusewb();
-    RawServer server({.valid_seconds = 0, .init_flags = has_resend});
+    RawServer server({.valid_seconds = 0, .init_flags = protocol::has_resend});
     server.hold(FUSE_LOOKUP);
     Task task("lookup", [&] { return access(server.mnt("f").c_str(), F_OK) ? errno : 0; });
     ASSERT_TRUE(server.wait_held(FUSE_LOOKUP, 1)) << task.where();

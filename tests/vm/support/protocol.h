@@ -10,12 +10,14 @@ namespace fusewb::test::protocol {
 
 constexpr std::uint32_t statx = 52;
 constexpr std::uint32_t copy_file_range_64 = 53;
+constexpr std::int32_t notify_resend = 7;
 constexpr std::int32_t notify_inc_epoch = 8;
 constexpr std::int32_t notify_prune = 9;
 constexpr std::uint64_t security_ctx = 1ull << 32;
 constexpr std::uint64_t create_supp_group = 1ull << 34;
 constexpr std::uint64_t direct_io_allow_mmap = 1ull << 36;
 constexpr std::uint64_t no_export_support = 1ull << 38;
+constexpr std::uint64_t has_resend = 1ull << 39;
 
 // Of an extension; types up to 31 are numbers of labels.
 struct ExtHeader {
