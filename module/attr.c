@@ -97,6 +97,7 @@ void fusewb_grow(struct inode *inode, loff_t end)
 	set_size(inode, end, false);
 }
 
+/* As in-tree a second is never full: a server's nanoseconds beyond it are cut. */
 static struct timespec64 wire_time(u64 sec, u32 nsec)
 {
 	return (struct timespec64) { .tv_sec = sec, .tv_nsec = min(nsec, NSEC_PER_SEC - 1u) };
