@@ -9,8 +9,11 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <poll.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "support/files.h"
@@ -123,6 +126,11 @@ template <typename T> std::string copied_too_much(const Request &request) {
     count.size = static_cast<decltype(count.size)>(request.as<fuse_copy_file_range_in>().len + 1);
     return std::string(bytes_of(count));
 }
+// So many bytes more than were sent.
+template <int more> std::string wrote(const Request &request) {
+    fuse_write_out out{request.as<fuse_write_in>().size + more, 0};
+    return std::string(bytes_of(out));
+}
 struct CopiedOut {
     std::uint64_t size;
 };
@@ -140,6 +148,73 @@ long list(const std::filesystem::path &path) {
     return error ? -1 : 0;
 }
 
+// What sends one operation each; negative with errno on failure.
+long look(RawServer &server) {
+    struct stat st;
+    return stat(server.mnt("f").c_str(), &st);
+}
+long stat_open(RawServer &server) {
+    Fd file(server.mnt("f"), O_RDONLY);
+    struct stat st;
+    return fstat(file, &st);
+}
+long change_mode(RawServer &server) { return chmod(server.mnt("f").c_str(), 0600); }
+long make_file(RawServer &server) {
+    return open(server.mnt("new").c_str(), O_CREAT | O_WRONLY, 0600);
+}
+long make_nameless(RawServer &server) {
+    return open(server.mnt().c_str(), O_TMPFILE | O_RDWR, 0600);
+}
+long make_directory(RawServer &server) { return mkdir(server.mnt("new").c_str(), 0700); }
+long make_fifo(RawServer &server) { return mknod(server.mnt("new").c_str(), S_IFIFO | 0600, 0); }
+long make_symlink(RawServer &server) { return symlink("f", server.mnt("new").c_str()); }
+long make_name(RawServer &server) {
+    return link(server.mnt("f").c_str(), server.mnt("new").c_str());
+}
+long open_file(RawServer &server) { return open(server.mnt("f").c_str(), O_RDONLY); }
+long list_root(RawServer &server) { return list(server.mnt()); }
+long ask_space(RawServer &server) { return pathconf(server.mnt().c_str(), _PC_NAME_MAX); }
+long allocate(RawServer &server) {
+    Fd file(server.mnt("f"), O_RDWR);
+    return fallocate(file, FALLOC_FL_KEEP_SIZE, 0, 4096);
+}
+long write_cached(RawServer &server) {
+    Fd file(server.mnt("f"), O_RDWR);
+    pwrite_all(file, "x", 0);
+    return fsync(file);
+}
+long write_direct(RawServer &server) {
+    Fd file(server.mnt("f"), O_RDWR | O_DIRECT);
+    return pwrite(file, "1234567", 7, 0);
+}
+long seek_data(RawServer &server) {
+    Fd file(server.mnt("f"), O_RDONLY);
+    return lseek(file, 1, SEEK_DATA);
+}
+template <int command> long lock(RawServer &server) {
+    Fd file(server.mnt("f"), O_RDWR);
+    struct flock lock {};
+    lock.l_type = F_WRLCK;
+    return fcntl(file, command, &lock);
+}
+long copy(RawServer &server) {
+    Fd in(server.mnt("f"), O_RDONLY), out(server.mnt("copy"), O_RDWR | O_CREAT);
+    return copy_file_range(in, nullptr, out, nullptr, 7, 0);
+}
+long ask_birth(RawServer &server) {
+    struct statx stx;
+    return statx(AT_FDCWD, server.mnt("f").c_str(), AT_STATX_FORCE_SYNC, STATX_BTIME, &stx);
+}
+// It has no error but this.
+long poll_file(RawServer &server) {
+    Fd file(server.mnt("f"), O_RDONLY);
+    struct pollfd polled = {file, POLLIN, 0};
+    if (poll(&polled, 1, 0) < 0 || !(polled.revents & POLLERR))
+        return 0;
+    errno = EIO;
+    return -1;
+}
+
 std::vector<Case> cases() {
     auto entry = [](std::uint64_t node, std::uint32_t mode) {
         return [=](const Request &) { return std::string(bytes_of(entry_of(node, mode))); };
@@ -149,25 +224,6 @@ std::vector<Case> cases() {
             fuse_open_out open{};
             return std::string(bytes_of(entry_of(node, mode))) + std::string(bytes_of(open));
         };
-    };
-    auto make_file = [](RawServer &server) -> long {
-        return open(server.mnt("new").c_str(), O_CREAT | O_WRONLY, 0600);
-    };
-    auto make_directory = [](RawServer &server) -> long {
-        return mkdir(server.mnt("new").c_str(), 0700);
-    };
-    auto look = [](RawServer &server) -> long {
-        struct stat st;
-        return stat(server.mnt("f").c_str(), &st);
-    };
-    auto stat_open = [](RawServer &server) -> long {
-        Fd file(server.mnt("f"), O_RDONLY);
-        struct stat st;
-        return fstat(file, &st);
-    };
-    auto copy = [](RawServer &server) -> long {
-        Fd in(server.mnt("f"), O_RDONLY), out(server.mnt("copy"), O_RDWR | O_CREAT);
-        return copy_file_range(in, nullptr, out, nullptr, 7, 0);
     };
     return {
         {"FUSE_LOOKUP", FUSE_LOOKUP, entry(FUSE_ROOT_ID, S_IFREG | 0600), look},
@@ -184,7 +240,7 @@ std::vector<Case> cases() {
         {"FUSE_GETATTR", FUSE_GETATTR,
          [](const Request &) { return attributes_answer(S_IFDIR | 0700); }, stat_open, ESTALE},
         {"FUSE_SETATTR", FUSE_SETATTR, [](const Request &) { return attributes_answer(0); },
-         [](RawServer &server) -> long { return chmod(server.mnt("f").c_str(), 0600); }},
+         change_mode},
         {"FUSE_MKDIR", FUSE_MKDIR, entry(9, S_IFREG | 0600), make_directory},
         {"FUSE_MKDIR", FUSE_MKDIR, entry(0, S_IFDIR | 0700), make_directory},
         {"FUSE_MKDIR", FUSE_MKDIR, entry(9, S_IFDIR | 0700),
@@ -192,45 +248,25 @@ std::vector<Case> cases() {
              make_directories(server, 9);
              return mkdir(server.mnt("directory/new").c_str(), 0700);
          }},
-        {"FUSE_MKNOD", FUSE_MKNOD, entry(9, S_IFSOCK | 0600),
-         [](RawServer &server) -> long {
-             return mknod(server.mnt("new").c_str(), S_IFIFO | 0600, 0);
-         }},
-        {"FUSE_SYMLINK", FUSE_SYMLINK, entry(FUSE_ROOT_ID, S_IFLNK | 0777),
-         [](RawServer &server) -> long { return symlink("f", server.mnt("new").c_str()); }},
-        {"FUSE_LINK", FUSE_LINK, entry(9, S_IFDIR | 0777),
-         [](RawServer &server) -> long {
-             return link(server.mnt("f").c_str(), server.mnt("new").c_str());
-         }},
+        {"FUSE_MKNOD", FUSE_MKNOD, entry(9, S_IFSOCK | 0600), make_fifo},
+        {"FUSE_SYMLINK", FUSE_SYMLINK, entry(FUSE_ROOT_ID, S_IFLNK | 0777), make_symlink},
+        {"FUSE_LINK", FUSE_LINK, entry(9, S_IFDIR | 0777), make_name},
         {"FUSE_CREATE", FUSE_CREATE, created(9, S_IFDIR | 0700), make_file},
         {"FUSE_CREATE", FUSE_CREATE, created(FUSE_ROOT_ID, S_IFREG | 0600), make_file},
-        {"FUSE_TMPFILE", FUSE_TMPFILE, created(0, S_IFREG | 0600),
-         [](RawServer &server) -> long {
-             return open(server.mnt().c_str(), O_TMPFILE | O_RDWR, 0600);
-         }},
-        {"FUSE_OPEN", FUSE_OPEN, [](const Request &) { return std::string("short"); },
-         [](RawServer &server) -> long { return open(server.mnt("f").c_str(), O_RDONLY); }},
+        {"FUSE_TMPFILE", FUSE_TMPFILE, created(0, S_IFREG | 0600), make_nameless},
+        {"FUSE_OPEN", FUSE_OPEN, [](const Request &) { return std::string("short"); }, open_file},
         {"FUSE_READDIR", FUSE_READDIR, [](const Request &) { return text_entry("a/b"); },
-         [](RawServer &server) { return list(server.mnt()); }},
+         list_root},
         {"FUSE_READDIR", FUSE_READDIR, [](const Request &) { return text_entry("a", 16); },
-         [](RawServer &server) { return list(server.mnt()); }},
+         list_root},
         {"FUSE_STATFS", FUSE_STATFS, [](const Request &) { return std::string(3, 'x'); },
-         [](RawServer &server) -> long { return pathconf(server.mnt().c_str(), _PC_NAME_MAX); }},
+         ask_space},
         {"FUSE_FALLOCATE", FUSE_FALLOCATE, [](const Request &) { return std::string("more"); },
-         [](RawServer &server) -> long {
-             Fd file(server.mnt("f"), O_RDWR);
-             return fallocate(file, FALLOC_FL_KEEP_SIZE, 0, 4096);
-         }},
-        {"FUSE_WRITE", FUSE_WRITE,
-         [](const Request &request) {
-             fuse_write_out out{request.as<fuse_write_in>().size + 1, 0};
-             return std::string(bytes_of(out));
-         },
-         [](RawServer &server) -> long {
-             Fd file(server.mnt("f"), O_RDWR);
-             pwrite_all(file, "x", 0);
-             return fsync(file);
-         }},
+         allocate},
+        {"FUSE_WRITE", FUSE_WRITE, wrote<1>, write_cached},
+        {"FUSE_WRITE", FUSE_WRITE, wrote<-1>, write_cached},
+        {"FUSE_WRITE", FUSE_WRITE, wrote<1>, write_direct},
+        {"FUSE_WRITE", FUSE_WRITE, wrote<-7>, write_direct},
         {"FUSE_READLINK", FUSE_READLINK, [](const Request &) { return std::string("a\0b", 3); },
          [](RawServer &server) -> long {
              make_link(server, "link");
@@ -261,22 +297,13 @@ std::vector<Case> cases() {
              fuse_lseek_out out{0};
              return std::string(bytes_of(out));
          },
-         [](RawServer &server) -> long {
-             Fd file(server.mnt("f"), O_RDONLY);
-             return lseek(file, 1, SEEK_DATA);
-         }},
+         seek_data},
         {"FUSE_GETLK", FUSE_GETLK,
          [](const Request &) {
              fuse_lk_out out{{20, 10, F_WRLCK, 1}};
              return std::string(bytes_of(out));
          },
-         [](RawServer &server) -> long {
-             Fd file(server.mnt("f"), O_RDWR);
-             struct flock lock {};
-             lock.l_type = F_WRLCK;
-             return fcntl(file, F_GETLK, &lock);
-         },
-         EIO, FUSE_POSIX_LOCKS},
+         lock<F_GETLK>, EIO, FUSE_POSIX_LOCKS},
         {"FUSE_COPY_FILE_RANGE_64", protocol::copy_file_range_64, copied_too_much<CopiedOut>, copy},
         {"FUSE_COPY_FILE_RANGE", FUSE_COPY_FILE_RANGE, copied_too_much<fuse_write_out>, copy},
         {"FUSE_STATX", protocol::statx,
@@ -286,22 +313,98 @@ std::vector<Case> cases() {
              out.mode = 0600;
              return std::string(bytes_of(out));
          },
-         [](RawServer &server) -> long {
-             struct statx stx;
-             return statx(AT_FDCWD, server.mnt("f").c_str(), AT_STATX_FORCE_SYNC, STATX_BTIME,
-                          &stx);
-         }},
+         ask_birth},
         {"FUSE_READDIRPLUS", FUSE_READDIRPLUS,
          [](const Request &) {
              return std::string(bytes_of(entry_of(77, S_IFREG | 0600))) + text_entry("a/b");
          },
-         [](RawServer &server) { return list(server.mnt()); }, EIO, FUSE_DO_READDIRPLUS},
+         list_root, EIO, FUSE_DO_READDIRPLUS},
         {"FUSE_READDIRPLUS", FUSE_READDIRPLUS,
          [](const Request &) {
              return std::string(bytes_of(entry_of(77, S_IFREG | 0600))) +
                     text_entry("a", 256 + DT_REG);
          },
-         [](RawServer &server) { return list(server.mnt()); }, EIO, FUSE_DO_READDIRPLUS},
+         list_root, EIO, FUSE_DO_READDIRPLUS},
+    };
+}
+
+// An operation whose answer has one size.
+struct Sized {
+    const char *operation;
+    std::uint32_t opcode;
+    std::size_t size;
+    std::function<long(RawServer &)> act; // negative with EIO if the answer was refused
+    std::uint64_t init_flags = 0;
+};
+
+std::vector<Sized> sized_answers() {
+    constexpr std::size_t entry = sizeof(fuse_entry_out), created = entry + sizeof(fuse_open_out);
+    return {
+        {"FUSE_LOOKUP", FUSE_LOOKUP, entry, look},
+        {"FUSE_GETATTR", FUSE_GETATTR, sizeof(fuse_attr_out), stat_open},
+        {"FUSE_SETATTR", FUSE_SETATTR, sizeof(fuse_attr_out), change_mode},
+        {"FUSE_STATX", protocol::statx, sizeof(protocol::StatxOut), ask_birth},
+        {"FUSE_MKNOD", FUSE_MKNOD, entry, make_fifo},
+        {"FUSE_MKDIR", FUSE_MKDIR, entry, make_directory},
+        {"FUSE_SYMLINK", FUSE_SYMLINK, entry, make_symlink},
+        {"FUSE_LINK", FUSE_LINK, entry, make_name},
+        {"FUSE_CREATE", FUSE_CREATE, created, make_file},
+        {"FUSE_TMPFILE", FUSE_TMPFILE, created, make_nameless},
+        {"FUSE_OPEN", FUSE_OPEN, sizeof(fuse_open_out), open_file},
+        {"FUSE_OPENDIR", FUSE_OPENDIR, sizeof(fuse_open_out), list_root},
+        {"FUSE_WRITE", FUSE_WRITE, sizeof(fuse_write_out), write_cached},
+        {"FUSE_WRITE", FUSE_WRITE, sizeof(fuse_write_out), write_direct},
+        {"FUSE_STATFS", FUSE_STATFS, sizeof(fuse_statfs_out), ask_space},
+        {"FUSE_GETXATTR", FUSE_GETXATTR, sizeof(fuse_getxattr_out),
+         [](RawServer &server) -> long {
+             return getxattr(server.mnt("f").c_str(), "user.a", nullptr, 0);
+         }},
+        {"FUSE_LISTXATTR", FUSE_LISTXATTR, sizeof(fuse_getxattr_out),
+         [](RawServer &server) -> long { return listxattr(server.mnt("f").c_str(), nullptr, 0); }},
+        {"FUSE_GETLK", FUSE_GETLK, sizeof(fuse_lk_out), lock<F_GETLK>, FUSE_POSIX_LOCKS},
+        {"FUSE_LSEEK", FUSE_LSEEK, sizeof(fuse_lseek_out), seek_data},
+        {"FUSE_COPY_FILE_RANGE_64", protocol::copy_file_range_64, sizeof(CopiedOut), copy},
+        {"FUSE_COPY_FILE_RANGE", FUSE_COPY_FILE_RANGE, sizeof(fuse_write_out), copy},
+        {"FUSE_POLL", FUSE_POLL, sizeof(fuse_poll_out), poll_file},
+        // Of a command that brings nothing back.
+        {"FUSE_IOCTL", FUSE_IOCTL, sizeof(fuse_ioctl_out),
+         [](RawServer &server) -> long {
+             Fd file(server.mnt("f"), O_RDONLY);
+             return ioctl(file, _IO('E', 1), 0);
+         }},
+        {"FUSE_UNLINK", FUSE_UNLINK, 0,
+         [](RawServer &server) -> long { return unlink(server.mnt("f").c_str()); }},
+        {"FUSE_RMDIR", FUSE_RMDIR, 0,
+         [](RawServer &server) -> long {
+             make_directories(server, 9);
+             return rmdir(server.mnt("directory").c_str());
+         }},
+        {"FUSE_RENAME", FUSE_RENAME, 0,
+         [](RawServer &server) -> long {
+             return rename(server.mnt("f").c_str(), server.mnt("g").c_str());
+         }},
+        {"FUSE_RENAME2", FUSE_RENAME2, 0,
+         [](RawServer &server) -> long {
+             return renameat2(AT_FDCWD, server.mnt("f").c_str(), AT_FDCWD, server.mnt("g").c_str(),
+                              RENAME_NOREPLACE);
+         }},
+        {"FUSE_SETXATTR", FUSE_SETXATTR, 0,
+         [](RawServer &server) -> long {
+             return setxattr(server.mnt("f").c_str(), "user.a", "value", 5, 0);
+         }},
+        {"FUSE_REMOVEXATTR", FUSE_REMOVEXATTR, 0,
+         [](RawServer &server) -> long { return removexattr(server.mnt("f").c_str(), "user.a"); }},
+        {"FUSE_FSYNC", FUSE_FSYNC, 0,
+         [](RawServer &server) -> long { return fsync(Fd(server.mnt("f"), O_RDONLY)); }},
+        {"FUSE_FSYNCDIR", FUSE_FSYNCDIR, 0,
+         [](RawServer &server) -> long { return fsync(Fd(server.mnt(), O_RDONLY)); }},
+        {"FUSE_FLUSH", FUSE_FLUSH, 0,
+         [](RawServer &server) -> long { return Fd(server.mnt("f"), O_RDONLY).reset(); }},
+        {"FUSE_FALLOCATE", FUSE_FALLOCATE, 0, allocate},
+        {"FUSE_ACCESS", FUSE_ACCESS, 0,
+         [](RawServer &server) -> long { return access(server.mnt("f").c_str(), R_OK); }},
+        {"FUSE_SETLK", FUSE_SETLK, 0, lock<F_SETLK>, FUSE_POSIX_LOCKS},
+        {"FUSE_SETLKW", FUSE_SETLKW, 0, lock<F_SETLKW>, FUSE_POSIX_LOCKS},
     };
 }
 
@@ -330,6 +433,50 @@ GUEST_TEST(ImpossibleAnswers, AreErrorsCountedAndNamed) {
         write_file(server.mnt("alive"), "alive");
         EXPECT_EQ(server.content("alive"), "alive");
     }
+}
+
+GUEST_TEST(ImpossibleAnswers, OfOneByteTooFewOrTooManyAreErrors) {
+    needs_fusewb();
+    int number = 0;
+    for (const auto &one : sized_answers())
+        for (std::size_t size : {one.size - 1, one.size + 1}) {
+            if (!one.size && size != 1)
+                continue;
+            SCOPED_TRACE(one.operation + std::string(" with bytes: ") + std::to_string(size));
+            RawServer server({.valid_seconds = 0,
+                              .init_flags = one.init_flags,
+                              .name = "s" + std::to_string(number++)});
+            server.set_content("f", "content");
+            KernelLog log;
+            server.on(one.opcode, [&](const Request &request) {
+                server.answer(request, std::string(size, '\0'));
+                return true;
+            });
+            errno = 0;
+            EXPECT_LT(one.act(server), 0);
+            EXPECT_EQ(errno, EIO);
+            EXPECT_GE(server.connection()[FUSEWB_A_COUNTER_MALFORMED], 1u);
+            EXPECT_TRUE(log.says("the server answered " + std::string(one.operation) +
+                                 " with a wrong size"));
+        }
+}
+
+// Nobody waits for these.
+GUEST_TEST(ImpossibleAnswers, ToAReleaseAreCountedAndNamed) {
+    needs_fusewb();
+    RawServer server;
+    server.set_content("f", "content");
+    KernelLog log;
+    for (std::uint32_t opcode : {FUSE_RELEASE, FUSE_RELEASEDIR})
+        server.on(opcode, [&](const Request &request) {
+            EXPECT_EQ(server.answer(request, "x"), EINVAL);
+            return true;
+        });
+    EXPECT_EQ(read_file(server.mnt("f")), "content");
+    EXPECT_EQ(list(server.mnt()), 0);
+    EXPECT_TRUE(
+        wait_until(10s, [&] { return server.connection()[FUSEWB_A_COUNTER_MALFORMED] == 2; }));
+    EXPECT_TRUE(log.says("the server answered FUSE_RELEASE with a wrong size"));
 }
 
 GUEST_TEST(ImpossibleAnswers, InAListingAreCountedAndTheirNamesAreNotEntered) {
