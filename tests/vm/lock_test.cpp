@@ -214,18 +214,54 @@ void note_owner_of_close(RawServer &server, std::atomic<std::uint64_t> &owner) {
     });
 }
 
-// SIGUSR1 interrupts the calling task and does not end it.
-void catch_signal() {
-    struct sigaction action {};
-    action.sa_handler = [](int) {};
-    sigaction(SIGUSR1, &action, nullptr);
-}
+// The kinds of locks. What locks waits for it.
+constexpr struct {
+    const char *kind;
+    int (*lock)(int fd, short type);
+} kinds[] = {
+    {"process", [](int fd, short type) { return set_lock(fd, F_SETLKW, range(type)); }},
+    {"file", [](int fd, short type) { return set_lock(fd, F_OFD_SETLKW, range(type)); }},
+    {"flock",
+     [](int fd, short type) { return flock(fd, type == F_UNLCK ? LOCK_UN : LOCK_EX) ? errno : 0; }},
+};
 
 } // namespace
 
-GUEST_TEST(Lock, TheKernelKeepsThoseThatTheServerDoesNotWant) {
-    Passthrough server({.server_options = "no_flock"});
+ON_CLIENTS(LocalLock, "fusewb", "fuse");
+
+CLIENT_TEST(LocalLock, IsTheKernelsIfTheServerDoesNotWantIt) {
+    RawServer server({.type = client.type});
     expect_lock_rules(server.mnt("f"));
+    EXPECT_TRUE((server.offered() & remote) == remote) << "the server could not have had them";
+    EXPECT_EQ(server.seen(FUSE_SETLK) + server.seen(FUSE_SETLKW) + server.seen(FUSE_GETLK), 0u);
+}
+
+CLIENT_TEST(LocalLock, IsGrantedToWhoWaitsForItUnlessASignalInterrupts) {
+    RawServer server({.type = client.type});
+    catch_signal();
+    for (const auto &[kind, lock] : kinds) {
+        SCOPED_TRACE(kind);
+        Fd file(server.mnt("f"), O_RDWR | O_CREAT);
+        ASSERT_EQ(lock(file, F_WRLCK), 0);
+        auto wait_for_lock = [&server, lock = lock] {
+            Fd mine(server.mnt("f"), O_RDWR);
+            return lock(mine, F_WRLCK);
+        };
+        Task interrupted("wait for a lock", wait_for_lock);
+        EXPECT_FALSE(interrupted.ends_within(300ms));
+        // One that comes before it waits changes nothing.
+        EXPECT_TRUE(wait_until(20s, [&] {
+            return interrupted.ended() || kill(interrupted.pid(), SIGUSR1) != 0;
+        })) << interrupted.where();
+        EXPECT_EQ(interrupted.status(), EINTR);
+
+        Task patient("wait for a lock", wait_for_lock);
+        EXPECT_FALSE(patient.ends_within(300ms));
+        ASSERT_EQ(lock(file, F_UNLCK), 0);
+        ASSERT_TRUE(patient.ends_within(20s)) << patient.where();
+        EXPECT_EQ(patient.status(), 0);
+    }
+    EXPECT_EQ(server.seen(FUSE_SETLK) + server.seen(FUSE_SETLKW) + server.seen(FUSE_GETLK), 0u);
 }
 
 GUEST_TEST(Lock, TheServerKeepsThoseThatItWants) {
@@ -250,27 +286,14 @@ GUEST_TEST(Lock, FlockOfPassthroughIsThatOfTheBackingFile) {
 ON_CLIENTS(RemoteLock, "fusewb", "fuse");
 
 CLIENT_TEST(RemoteLock, IsGrantedToWhoWaitsForItUnlessASignalInterrupts) {
-    const struct {
-        const char *kind;
-        int (*lock)(int fd, short type); // waits for it
-    } cases[] = {
-        {"process", [](int fd, short type) { return set_lock(fd, F_SETLKW, range(type)); }},
-        {"file", [](int fd, short type) { return set_lock(fd, F_OFD_SETLKW, range(type)); }},
-        {"flock",
-         [](int fd, short type) {
-             return flock(fd, type == F_UNLCK ? LOCK_UN : LOCK_EX) ? errno : 0;
-         }},
-    };
-    for (const auto &[kind, lock] : cases) {
+    for (const auto &[kind, lock] : kinds) {
         SCOPED_TRACE(kind);
         RawServer server({.init_flags = remote, .name = kind, .type = client.type});
         Locks locks(server);
         Fd file(server.mnt("f"), O_RDWR | O_CREAT);
         ASSERT_EQ(lock(file, F_WRLCK), 0);
         auto wait_for_lock = [&server, lock = lock] {
-            struct sigaction action {};
-            action.sa_handler = [](int) {};
-            sigaction(SIGUSR1, &action, nullptr);
+            catch_signal();
             Fd mine(server.mnt("f"), O_RDWR);
             return lock(mine, F_WRLCK);
         };

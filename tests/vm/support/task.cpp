@@ -41,6 +41,12 @@ void become_nobody() {
     check(setresuid(65534, 65534, 65534), "setresuid");
 }
 
+void catch_signal() {
+    struct sigaction action {};
+    action.sa_handler = [](int) {};
+    check(sigaction(SIGUSR1, &action, nullptr), "sigaction");
+}
+
 Task::Task(std::string what, std::function<int()> work) : what_(std::move(what)) {
     std::lock_guard lock(served_mutex);
     std::cout.flush();

@@ -53,6 +53,9 @@ int sync_all();
 // The same in a task, which is not held up.
 void expect_sync_returns();
 
+// SIGUSR1 interrupts the calling process, and who it forks, and does not end them.
+void catch_signal();
+
 // What a task does to become an unprivileged user: group and user 65534, no capabilities.
 void become_nobody();
 
