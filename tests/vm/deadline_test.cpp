@@ -297,19 +297,12 @@ GUEST_TEST(Deadline, AnAnswerThatRacesWithTheDeadlineIsTakenOrGivenBack) {
     EXPECT_EQ(stat_error(server.mnt("f")), ENOENT);
     server.set_content("f", "content");
     std::atomic<std::uint64_t> brought{0}, given_back{0}, doubles{0}, timeouts{0};
-    server.on(FUSE_FORGET, [&](const Request &request) {
-        given_back += request.as<fuse_forget_in>().nlookup;
-        return true;
-    });
-    server.on(FUSE_BATCH_FORGET, [&](const Request &request) {
-        auto batch = request.as<fuse_batch_forget_in>();
-        for (std::uint32_t i = 0; i < batch.count; i++) {
-            fuse_forget_one one;
-            std::memcpy(&one, request.body.data() + sizeof(batch) + i * sizeof(one), sizeof(one));
-            given_back += one.nlookup;
-        }
-        return true;
-    });
+    for (std::uint32_t opcode : {FUSE_FORGET, FUSE_BATCH_FORGET})
+        server.on(opcode, [&](const Request &request) {
+            for (const auto &one : forgotten_by(request))
+                given_back += one.nlookup;
+            return true;
+        });
     fuse_entry_out entry{};
     entry.nodeid = 77;
     entry.attr_valid = 3600;

@@ -5,6 +5,8 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <mutex>
+#include <set>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -116,6 +118,56 @@ GUEST_TEST(Notify, InvalidatedInodesAreAskedForAgain) {
     EXPECT_EQ(pread_all(file, 100, 0), "AFTER IT");
     fuse_notify_inval_inode_out absent{4711, 0, 0};
     EXPECT_EQ(server.notify(FUSE_NOTIFY_INVAL_INODE, bytes_of(absent)), ENOENT);
+}
+
+ON_CLIENTS(NotifyData, "fusewb", "fuse");
+
+CLIENT_TEST(NotifyData, ThatIsInvalidIsAskedForAgainAndNotThatBesideIt) {
+    constexpr std::size_t page = 4096, pages = 16;
+    RawServer server({.writeback = false, .open_flags = FOPEN_KEEP_CACHE, .type = client.type});
+    std::string before = pattern(pages * page, 1), after = pattern(pages * page, 2);
+    server.set_content("f", before);
+    std::mutex mutex;
+    std::set<std::size_t> asked;
+    server.on(FUSE_READ, [&](const Request &request) {
+        auto in = request.as<fuse_read_in>();
+        std::lock_guard lock(mutex);
+        for (std::size_t at = in.offset; at < in.offset + in.size; at += page)
+            asked.insert(at / page);
+        return false;
+    });
+    Fd file(server.mnt("f"), O_RDONLY);
+    // Nothing is read ahead, and what is cached is cached by pages.
+    ASSERT_EQ(posix_fadvise(file, 0, 0, POSIX_FADV_RANDOM), 0);
+    auto read_all = [&] {
+        {
+            std::lock_guard lock(mutex);
+            asked.clear();
+        }
+        std::string data;
+        for (std::size_t at = 0; at < pages; at++)
+            data += pread_all(file, page, static_cast<off_t>(at * page));
+        return data;
+    };
+    ASSERT_EQ(difference(before, read_all()), "");
+    ASSERT_EQ(asked.size(), pages);
+    server.set_content("f", after);
+    // From within page 5 to the last byte of page 7.
+    ASSERT_EQ(invalidate(server, "f", 5 * page + 100, 3 * page - 100), 0);
+    std::string mixed = before;
+    mixed.replace(5 * page, 3 * page, after, 5 * page, 3 * page);
+    EXPECT_EQ(difference(mixed, read_all()), "");
+    EXPECT_EQ(asked, (std::set<std::size_t>{5, 6, 7}));
+    // One byte is of a page.
+    ASSERT_EQ(invalidate(server, "f", 10 * page, 1), 0);
+    mixed.replace(10 * page, page, after, 10 * page, page);
+    EXPECT_EQ(difference(mixed, read_all()), "");
+    EXPECT_EQ(asked, (std::set<std::size_t>{10}));
+    // A length of nothing is all of the rest.
+    ASSERT_EQ(invalidate(server, "f", 14 * page, 0), 0);
+    mixed.replace(14 * page, 2 * page, after, 14 * page, 2 * page);
+    EXPECT_EQ(difference(mixed, read_all()), "");
+    EXPECT_EQ(asked, (std::set<std::size_t>{14, 15}));
 }
 
 GUEST_TEST(Notify, InvalidationKeepsWhatWasWrittenHere) {
@@ -265,8 +317,19 @@ GUEST_TEST(Notify, StoredDataIsReadWithoutAskingAndRetrievedAgain) {
     EXPECT_EQ(store(server, node, 5000, "stored"), 0);
     data.replace(5000, 6, "stored");
     EXPECT_EQ(difference(data, pread_all(file, data.size(), 0)), "");
-    // The file grows.
+    // The file grows, at the server first.
+    server.set_content("f", std::string(20004, 'x'));
     EXPECT_EQ(store(server, node, 20000, "more"), 0);
+    data += "more";
+    EXPECT_EQ(size_of(server.mnt("f")), 20004);
+    EXPECT_EQ(difference(data, pread_all(file, 30000, 0)), "");
+    EXPECT_EQ(server.seen(FUSE_READ), 0u);
+    // Behind a hole; what is before it in its page is the server's to tell.
+    server.set_content("f", std::string(20004, 'x') + std::string(19996, '\0') + "far");
+    EXPECT_EQ(store(server, node, 40000, "far"), 0);
+    data += std::string(19996, '\0') + "far";
+    EXPECT_EQ(size_of(server.mnt("f")), 40003);
+    EXPECT_EQ(difference(data, pread_all(file, 50000, 0)), "");
     EXPECT_EQ(store(server, 4711, 0, data), ENOENT);
     EXPECT_EQ(store(server, node, UINT64_MAX - 10, data), EINVAL);
     EXPECT_EQ(store(server, FUSE_ROOT_ID, 0, data), EINVAL);
@@ -286,6 +349,41 @@ GUEST_TEST(Notify, StoredDataIsReadWithoutAskingAndRetrievedAgain) {
     EXPECT_EQ(server.notify(FUSE_NOTIFY_RETRIEVE, bytes_of(ask)), 0);
     ASSERT_TRUE(wait_until(10s, [&] { return came.load(); }));
     EXPECT_EQ(difference(data.substr(4000, 6000), retrieved), "");
+}
+
+GUEST_TEST(Notify, NoMoreIsRetrievedThanThereIs) {
+    needs_fusewb();
+    RawServer server({.max_write = 65536, .open_flags = FOPEN_KEEP_CACHE});
+    std::string data = pattern(100000, 1);
+    server.set_content("f", data);
+    EXPECT_EQ(difference(data, read_file(server.mnt("f"))), "");
+    std::atomic<int> came = 0;
+    std::atomic<std::uint64_t> at = 0;
+    std::string retrieved;
+    server.on(FUSE_NOTIFY_REPLY, [&](const Request &request) {
+        auto in = request.as<fuse_notify_retrieve_in>();
+        EXPECT_EQ(request.body.size(), sizeof(in) + in.size);
+        retrieved = request.body.substr(sizeof(in));
+        at = in.offset;
+        came++;
+        return true;
+    });
+    std::uint64_t node = server.node_of("f");
+    int replies = 0;
+    auto retrieve = [&](std::uint64_t offset, std::uint32_t size) {
+        fuse_notify_retrieve_out ask{1, node, offset, size, 0};
+        EXPECT_EQ(server.notify(FUSE_NOTIFY_RETRIEVE, bytes_of(ask)), 0) << offset;
+        replies++;
+        EXPECT_TRUE(wait_until(10s, [&] { return came == replies; })) << offset;
+        EXPECT_EQ(at, offset);
+        return retrieved;
+    };
+    EXPECT_EQ(difference(data.substr(99000), retrieve(99000, 5000)), "") << "beyond the end";
+    EXPECT_EQ(retrieve(100000, 5000), "") << "at the end";
+    EXPECT_EQ(retrieve(std::uint64_t(1) << 40, 5000), "") << "behind it";
+    EXPECT_EQ(retrieve(0, 0), "");
+    EXPECT_EQ(difference(data.substr(0, 65536), retrieve(0, UINT32_MAX)), "")
+        << "more than a message holds";
 }
 
 GUEST_TEST(Notify, StoredDataDoesNotReplaceWhatWasWrittenHere) {
@@ -310,33 +408,53 @@ GUEST_TEST(Notify, StoredDataDoesNotReplaceWhatWasWrittenHere) {
 GUEST_TEST(Notify, PrunedInodesAreForgottenUnlessInUse) {
     needs_fusewb();
     RawServer server;
-    server.set_content("idle", "1");
-    server.set_content("open", "2");
-    ASSERT_EQ(size_of(server.mnt("idle")), 1);
+    for (const char *name : {"idle", "open", "kept"}) {
+        server.set_content(name, name);
+        ASSERT_EQ(size_of(server.mnt(name)), 4);
+    }
     Fd file(server.mnt("open"), O_RDONLY);
-    std::atomic<unsigned> forgotten = 0;
-    auto count = [&](const Request &) {
-        forgotten++;
-        return true;
+    std::mutex mutex;
+    std::multiset<std::uint64_t> forgotten;
+    for (std::uint32_t opcode : {FUSE_FORGET, FUSE_BATCH_FORGET})
+        server.on(opcode, [&](const Request &request) {
+            std::lock_guard lock(mutex);
+            for (const auto &one : forgotten_by(request)) {
+                forgotten.insert(one.nodeid);
+                EXPECT_EQ(one.nlookup, 1u) << one.nodeid;
+            }
+            return true;
+        });
+    auto are_forgotten = [&](const std::multiset<std::uint64_t> &nodes) {
+        return wait_until(10s, [&] {
+            std::lock_guard lock(mutex);
+            return forgotten == nodes;
+        });
     };
-    server.on(FUSE_FORGET, count);
-    server.on(FUSE_BATCH_FORGET, count);
+    std::uint64_t idle = server.node_of("idle"), open = server.node_of("open");
     struct {
         std::uint32_t count;
         std::uint32_t padding;
         std::uint64_t spare;
         std::uint64_t nodes[3];
-    } out{3, 0, 0, {server.node_of("idle"), server.node_of("open"), 4711}};
+    } out{3, 0, 0, {open, 4711, idle}};
     EXPECT_EQ(server.notify(protocol::notify_prune, bytes_of(out)), 0);
-    EXPECT_TRUE(wait_until(10s, [&] { return forgotten > 0; }));
-    EXPECT_EQ(pread_all(file, 10, 0), "2");
+    EXPECT_TRUE(are_forgotten({idle}));
+    EXPECT_EQ(pread_all(file, 10, 0), "open");
+    ASSERT_EQ(file.reset(), 0);
+    // The answer to RELEASE keeps it for a while.
+    EXPECT_TRUE(wait_until(10s, [&] {
+        EXPECT_EQ(server.notify(protocol::notify_prune, bytes_of(out)), 0);
+        std::lock_guard lock(mutex);
+        return forgotten.contains(open);
+    }));
+    EXPECT_TRUE(are_forgotten({idle, open}));
     out.count = 4;
     EXPECT_EQ(server.notify(protocol::notify_prune, bytes_of(out)), EINVAL);
 }
 
 GUEST_TEST(Notify, MalformedNotificationsAreRefusedAndCounted) {
     needs_fusewb();
-    RawServer server;
+    RawServer server({.init_flags = protocol::has_resend});
     server.set_content("f", "content");
     ASSERT_EQ(size_of(server.mnt("f")), 7);
     std::uint64_t before = server.connection()[FUSEWB_A_COUNTER_MALFORMED];
@@ -356,7 +474,21 @@ GUEST_TEST(Notify, MalformedNotificationsAreRefusedAndCounted) {
     refused(FUSE_NOTIFY_INVAL_ENTRY, entry_of("f") + "more");
     refused(FUSE_NOTIFY_INVAL_ENTRY, entry_of("f").substr(0, 17));
     refused(protocol::notify_inc_epoch, "x");
+    refused(protocol::notify_resend, "x");
+    EXPECT_EQ(server.notify(protocol::notify_resend, {}), 0);
+    auto retrieval_of = [&](std::uint64_t node, std::uint64_t offset) {
+        fuse_notify_retrieve_out ask{1, node, offset, 1, 0};
+        return std::string(bytes_of(ask));
+    };
+    std::uint64_t node = server.node_of("f");
+    refused(FUSE_NOTIFY_RETRIEVE, retrieval_of(node, UINT64_MAX));
+    refused(FUSE_NOTIFY_RETRIEVE, retrieval_of(node, std::uint64_t(INT64_MAX) + 1));
+    refused(FUSE_NOTIFY_RETRIEVE, retrieval_of(node, 0) + "more");
     EXPECT_EQ(server.connection()[FUSEWB_A_COUNTER_MALFORMED], before + sent);
+    // No harm in these, but nothing to retrieve.
+    EXPECT_EQ(server.notify(FUSE_NOTIFY_RETRIEVE, retrieval_of(4711, 0)), ENOENT);
+    EXPECT_EQ(server.notify(FUSE_NOTIFY_RETRIEVE, retrieval_of(FUSE_ROOT_ID, 0)), EINVAL);
+    EXPECT_EQ(server.seen(FUSE_NOTIFY_REPLY), 0u);
     EXPECT_EQ(size_of(server.mnt("f")), 7);
 }
 

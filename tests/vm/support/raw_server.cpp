@@ -31,6 +31,21 @@ std::string Request::name(std::size_t fixed, unsigned n) const {
     return at < body.size() ? std::string(body.c_str() + at) : std::string();
 }
 
+std::vector<fuse_forget_one> forgotten_by(const Request &request) {
+    if (request.header.opcode == FUSE_FORGET)
+        return {{request.header.nodeid, request.as<fuse_forget_in>().nlookup}};
+    auto batch = request.as<fuse_batch_forget_in>();
+    std::vector<fuse_forget_one> all;
+    for (std::size_t at = sizeof(batch); all.size() < batch.count; at += sizeof(fuse_forget_one)) {
+        if (at + sizeof(fuse_forget_one) > request.body.size()) {
+            ADD_FAILURE() << "a BATCH_FORGET of " << batch.count << " is too short";
+            break;
+        }
+        std::memcpy(&all.emplace_back(), request.body.data() + at, sizeof(fuse_forget_one));
+    }
+    return all;
+}
+
 RawServer::RawServer(Options options)
     : options_(std::move(options)), device_(open_device(options_.type)) {
     nodes_[FUSE_ROOT_ID].mode = 040755;

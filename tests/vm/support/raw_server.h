@@ -40,6 +40,9 @@ struct Request {
     std::string name(std::size_t fixed, unsigned n = 0) const;
 };
 
+// What a FORGET or a BATCH_FORGET gives back.
+std::vector<fuse_forget_one> forgotten_by(const Request &request);
+
 class RawServer {
 public:
     struct Options {
