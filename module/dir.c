@@ -169,6 +169,23 @@ struct dentry *fusewb_lookup(struct inode *dir, struct dentry *dentry, unsigned 
 }
 
 /*
+ * A name that may be used without asking. Of one that a listing brought the
+ * first use is told to its directory, or -ECHILD.
+ */
+static int use_valid(struct inode *dir, struct dentry *dentry, unsigned int flags)
+{
+	struct inode *inode = d_inode_rcu(dentry);
+
+	if (!inode || !READ_ONCE(FUSEWB_I(inode)->listed))
+		return 1;
+	if (flags & LOOKUP_RCU)
+		return -ECHILD;
+	WRITE_ONCE(FUSEWB_I(inode)->listed, false);
+	WRITE_ONCE(FUSEWB_I(dir)->lookups_follow, true);
+	return 1;
+}
+
+/*
  * Positive: the name still means this inode. 0: it does not, look it up again.
  * Negative: the server could not say, which is no reason to drop the name and
  * whatever is mounted below it.
@@ -184,7 +201,7 @@ static int revalidate(struct inode *dir, const struct qstr *name, struct dentry 
 
 	if (still_valid(dentry) &&
 	    !(flags & (LOOKUP_EXCL | LOOKUP_REVAL | LOOKUP_RENAME_TARGET)))
-		return 1;
+		return use_valid(dir, dentry, flags);
 	if (flags & LOOKUP_RCU)
 		return -ECHILD;
 	inode = d_inode(dentry);

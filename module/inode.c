@@ -54,6 +54,7 @@ struct inode *fusewb_alloc_inode(struct super_block *sb)
 	fi->times_dirty = false;
 	fi->times_flush = NULL;
 	fi->lookups_follow = false;
+	fi->listed = false;
 	atomic64_set(&fi->dir_version, 0);
 	spin_lock_init(&fi->lock);
 	fi->dir_busy = 0;

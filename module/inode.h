@@ -87,6 +87,10 @@ struct fusewb_inode {
 	bool lookups_follow;		/* a name was looked up since the last
 					 * READDIR: READDIRPLUS pays
 					 */
+
+	bool listed;			/* READDIRPLUS brought it, and nobody
+					 * looked at it since; READDIRPLUS_AUTO
+					 */
 };
 
 static inline struct fusewb_inode *FUSEWB_I(const struct inode *inode)

@@ -83,6 +83,12 @@ static void forget_entry(struct fusewb_conn *conn, const struct fuse_entry_out *
 		fusewb_req_queue_forget(conn, entry->nodeid, 1);
 }
 
+static void mark_listed(struct inode *inode)
+{
+	if (fusewb_inode_conn(inode)->flags & FUSE_READDIRPLUS_AUTO)
+		WRITE_ONCE(FUSEWB_I(inode)->listed, true);
+}
+
 /*
  * Enters an inode of READDIRPLUS into the cache of names. @parent's inode is
  * locked for reading at least. The lookup is used up, also on failure.
@@ -112,6 +118,7 @@ static void link_entry(struct dentry *parent, const struct fuse_entry_out *entry
 		inode = d_inode(dentry);
 		if (inode && fusewb_entry_same(inode, entry)) {
 			fusewb_entry_refresh(inode, entry, version);
+			mark_listed(inode);
 			fusewb_entry_set_valid_since(dentry, entry, d_inode(parent), names);
 			dput(dentry);
 			return;
@@ -121,6 +128,8 @@ static void link_entry(struct dentry *parent, const struct fuse_entry_out *entry
 	}
 
 	inode = fusewb_entry_iget(sb, entry, version, FUSE_READDIRPLUS);
+	if (!IS_ERR(inode))
+		mark_listed(inode);
 	alias = fusewb_entry_splice(inode, dentry, FUSE_READDIRPLUS);
 	d_lookup_done(dentry);
 	if (!IS_ERR(alias))
@@ -200,7 +209,7 @@ static int emit_answer(struct file *file, struct dir_context *ctx, struct fusewb
 
 /*
  * Without FUSE_READDIRPLUS_AUTO always; else at the beginning of a directory,
- * and further on if names of it were looked up since.
+ * and further on if names of it were looked up since, of the cache or not.
  */
 static bool use_plus(struct inode *dir, const struct dir_context *ctx)
 {

@@ -2,7 +2,6 @@
 // Directories: what a listing brings beside the names, and what may be asked of one at a time.
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -52,17 +51,10 @@ GUEST_TEST(Directory, EntriesOfAListingCountLookupsButForTheDirectoryAndItsParen
     std::mutex mutex;
     std::multiset<std::uint64_t> forgotten;
     for (std::uint32_t opcode : {FUSE_FORGET, FUSE_BATCH_FORGET})
-        server.on(opcode, [&, opcode](const Request &request) {
+        server.on(opcode, [&](const Request &request) {
             std::lock_guard lock(mutex);
-            if (opcode == FUSE_FORGET)
-                forgotten.insert(request.header.nodeid);
-            for (std::size_t at = sizeof(fuse_batch_forget_in);
-                 opcode == FUSE_BATCH_FORGET && at + sizeof(fuse_forget_one) <= request.body.size();
-                 at += sizeof(fuse_forget_one)) {
-                fuse_forget_one one;
-                std::memcpy(&one, request.body.data() + at, sizeof(one));
+            for (const auto &one : forgotten_by(request))
                 forgotten.insert(one.nodeid);
-            }
             return false;
         });
     server.on(FUSE_READDIRPLUS, [&](const Request &request) {
@@ -147,6 +139,100 @@ GUEST_TEST(Directory, LookupsRunSideBySideIfTheServerSaysSo) {
     }
 }
 
+ON_CLIENTS(DirectoryListing, "fusewb", "fuse");
+
+CLIENT_TEST(DirectoryListing, RunsBesideAnotherIfTheServerSaysSo) {
+    for (bool parallel : {true, false}) {
+        RawServer server({.init_flags = parallel ? std::uint64_t(FUSE_PARALLEL_DIROPS) : 0,
+                          .name = parallel ? "parallel" : "serial",
+                          .type = client.type});
+        server.set_content("f", "");
+        server.hold(FUSE_READDIR);
+        auto list = [&] {
+            return std::distance(fs::directory_iterator(server.mnt()), {}) == 1 ? 0 : ENOENT;
+        };
+        Task one("list", list), other("list", list);
+        ASSERT_TRUE(server.wait_held(FUSE_READDIR, parallel ? 2 : 1));
+        EXPECT_FALSE(
+            wait_until(300ms, [&] { return server.held(FUSE_READDIR) > (parallel ? 2u : 1u); }));
+        server.release(FUSE_READDIR);
+        for (Task *task : {&one, &other}) {
+            EXPECT_TRUE(task->ends_within(20s)) << task->where();
+            EXPECT_EQ(task->status(), 0);
+        }
+    }
+}
+
+// Two names an answer: 'P' for each READDIRPLUS, 'd' for each READDIR.
+CLIENT_TEST(DirectoryListing, BringsTheAttributesAgainOnceANameWasLookedUp) {
+    RawServer server(
+        {.init_flags = FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO, .type = client.type});
+    std::mutex mutex;
+    std::string asked;
+    auto list = [&](const Request &request, bool plus) {
+        auto in = request.as<fuse_read_in>();
+        std::string out;
+        for (std::uint64_t i = in.offset; i < std::min<std::uint64_t>(in.offset + 2, 12); i++)
+            out += listed({'n', static_cast<char>('a' + i)}, 100 + i, i + 1,
+                          protocol::file_attributes(100 + i, 5), plus);
+        std::lock_guard lock(mutex);
+        asked += plus ? 'P' : 'd';
+        server.answer(request, out);
+        return true;
+    };
+    server.on(FUSE_READDIR, [&](const Request &request) { return list(request, false); });
+    server.on(FUSE_READDIRPLUS, [&](const Request &request) { return list(request, true); });
+    server.on(FUSE_LOOKUP, [&](const Request &request) {
+        fuse_entry_out out{};
+        out.nodeid = 100u + static_cast<unsigned>(request.name(0)[1] - 'a');
+        out.generation = 1;
+        out.attr_valid = out.entry_valid = 3600;
+        out.attr = protocol::file_attributes(out.nodeid, 5);
+        server.answer(request, bytes_of(out));
+        return true;
+    });
+    DIR *directory = opendir(server.mnt().c_str());
+    ASSERT_NE(directory, nullptr);
+    auto expect_two = [&](char first, const std::string &how) {
+        for (char letter : {first, char(first + 1)}) {
+            struct dirent *entry = readdir(directory);
+            ASSERT_NE(entry, nullptr) << letter;
+            EXPECT_EQ(entry->d_name, (std::string{'n', letter}));
+        }
+        std::lock_guard lock(mutex);
+        EXPECT_EQ(asked, how) << "at " << first;
+        asked.clear();
+    };
+    auto look = [&](const char *name) {
+        struct stat st;
+        EXPECT_EQ(stat(server.mnt(name).c_str(), &st), 0) << name;
+    };
+    expect_two('a', "P");
+    expect_two('c', "d");
+    look("nc");
+    EXPECT_EQ(server.seen(FUSE_LOOKUP), 1u);
+    expect_two('e', "P");
+    expect_two('g', "d");
+    expect_two('i', "d");
+    rewinddir(directory);
+    expect_two('a', "P");
+    expect_two('c', "d");
+    look("ni");
+    // What was looked up counts for the beginning, too, and for nothing after that.
+    rewinddir(directory);
+    expect_two('a', "P");
+    expect_two('c', "d");
+    // To use what was brought is a look at a name too, if nobody is asked for it: once.
+    rewinddir(directory);
+    expect_two('a', "P");
+    look("na");
+    expect_two('c', "P");
+    look("na");
+    expect_two('e', "d");
+    closedir(directory);
+    EXPECT_EQ(server.seen(FUSE_LOOKUP), 2u);
+}
+
 ON_CLIENTS(DirectorySync, "fusewb", "fuse");
 
 CLIENT_TEST(DirectorySync, IsSentWithTheHandleAndItsErrorTold) {
@@ -176,8 +262,6 @@ CLIENT_TEST(DirectorySync, IsSentWithTheHandleAndItsErrorTold) {
     EXPECT_EQ(server.seen(FUSE_FSYNCDIR), 3u);
     EXPECT_EQ(server.seen(FUSE_FSYNC), 0u);
 }
-
-ON_CLIENTS(DirectoryListing, "fusewb", "fuse");
 
 // To enter a name of READDIRPLUS is to wait for who looks it up, and he waits for his turn to ask.
 CLIENT_TEST(DirectoryListing, EndsThoughOneOfItsNamesIsLookedUpMeanwhile) {
