@@ -241,8 +241,8 @@ void fusewb_touch_ctime(struct inode *inode);
 /**
  * fusewb_ask_statx() - STATX: attributes as fusewb_ask_attributes(), and btime
  *
- * Return: 0, -ENOSYS if the server has none, other errors of fusewb_call(),
- * -EIO, -ESTALE.
+ * Return: 0, -ENOSYS if the server has none, or leaves out what GETATTR has to
+ * tell then, other errors of fusewb_call(), -EIO, -ESTALE.
  */
 int fusewb_ask_statx(struct inode *inode);
 

@@ -70,10 +70,9 @@ int fusewb_ask_statx(struct inode *inode)
 	if (err)
 		return err;
 
-	/* What it leaves out GETATTR has to tell. */
 	if ((out.stat.mask & STATX_BASIC_STATS) != STATX_BASIC_STATS) {
 		set_btime(inode, &out.stat);
-		return fusewb_update_attributes(inode, NULL);
+		return -ENOSYS;
 	}
 	as_attr(&out.stat, &attr);
 	err = fusewb_check_attr(inode, &attr, FUSE_STATX);

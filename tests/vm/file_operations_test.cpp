@@ -594,3 +594,82 @@ GUEST_TEST(Statx, TellsWhenAFileWasMadeIfTheServerKnows) {
     EXPECT_EQ(forced(), 0);
     EXPECT_EQ(server.seen(protocol::statx), before + 1);
 }
+
+GUEST_TEST(Statx, WhatItsAnswerLeavesOutIsAskedForOtherwise) {
+    needs_fusewb();
+    RawServer server({.writeback = false});
+    server.set_content("f", "content");
+    protocol::StatxOut answer{};
+    answer.attr_valid = 1000;
+    answer.mode = S_IFREG | 0600;
+    answer.nlink = 1;
+    answer.size = 4711;
+    answer.btime = {1234567, 89, 0};
+    // No size, which is as good as nothing.
+    answer.mask = (STATX_BASIC_STATS & ~STATX_SIZE) | STATX_BTIME;
+    server.on(protocol::statx, [&](const Request &request) {
+        answer.ino = request.header.nodeid;
+        server.answer(request, bytes_of(answer));
+        return true;
+    });
+    struct statx stx;
+    auto look = [&](int flags) {
+        return statx(AT_FDCWD, server.mnt("f").c_str(), flags, STATX_BASIC_STATS | STATX_BTIME,
+                     &stx)
+                   ? errno
+                   : 0;
+    };
+    ASSERT_EQ(look(0), 0);
+    EXPECT_EQ(server.seen(protocol::statx), 1u);
+    EXPECT_EQ(stx.stx_size, 7u);
+    EXPECT_EQ(stx.stx_mode, S_IFREG | 0644);
+    EXPECT_TRUE(stx.stx_mask & STATX_BTIME);
+    EXPECT_EQ(stx.stx_btime.tv_sec, 1234567);
+    // Attributes that are believed, and somebody who does not believe them.
+    server.set_content("f", "more content");
+    std::size_t before = server.seen(FUSE_GETATTR);
+    ASSERT_EQ(look(0), 0);
+    EXPECT_EQ(stx.stx_size, 7u);
+    EXPECT_EQ(server.seen(FUSE_GETATTR), before);
+    ASSERT_EQ(look(AT_STATX_FORCE_SYNC), 0);
+    EXPECT_EQ(stx.stx_size, 12u);
+    EXPECT_EQ(stx.stx_mode, S_IFREG | 0644);
+    EXPECT_EQ(server.seen(FUSE_GETATTR), before + 1);
+    // Not even when it was made.
+    answer.mask = 0;
+    answer.btime = {};
+    server.set_content("f", "content");
+    ASSERT_EQ(look(AT_STATX_FORCE_SYNC), 0);
+    EXPECT_EQ(stx.stx_size, 7u);
+    EXPECT_FALSE(stx.stx_mask & STATX_BTIME);
+}
+
+ON_CLIENTS(StatxSync, "fusewb", "fuse");
+
+CLIENT_TEST(StatxSync, SaysWhetherTheServerIsAsked) {
+    for (std::uint64_t seconds : {0, 3600}) {
+        SCOPED_TRACE(seconds);
+        RawServer server({.writeback = false,
+                          .valid_seconds = seconds,
+                          .name = seconds ? "valid" : "expired",
+                          .type = client.type});
+        server.set_content("f", "content");
+        Fd file(server.mnt("f"), O_RDONLY);
+        struct statx stx;
+        auto size = [&](int flags) {
+            EXPECT_EQ(statx(file, "", AT_EMPTY_PATH | flags, STATX_BASIC_STATS, &stx), 0) << errno;
+            return stx.stx_size;
+        };
+        auto asked = [&] { return server.seen(FUSE_GETATTR) + server.seen(protocol::statx); };
+        ASSERT_EQ(size(AT_STATX_FORCE_SYNC), 7u);
+        server.set_content("f", "more content");
+        std::size_t before = asked();
+        EXPECT_EQ(size(AT_STATX_DONT_SYNC), 7u);
+        EXPECT_EQ(asked(), before);
+        EXPECT_EQ(size(AT_STATX_SYNC_AS_STAT), seconds ? 7u : 12u);
+        EXPECT_EQ(asked(), before + (seconds ? 0 : 1));
+        server.set_content("f", "the most of content");
+        EXPECT_EQ(size(AT_STATX_FORCE_SYNC), 19u);
+        EXPECT_EQ(asked(), before + (seconds ? 1 : 2));
+    }
+}
