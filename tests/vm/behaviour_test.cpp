@@ -4,6 +4,7 @@
 // and on tmpfs.
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <csignal>
 #include <cstring>
 #include <list>
@@ -172,6 +173,98 @@ CLIENT_TEST(Behaviour, LeasesAreBrokenByWhoOpensTheFile) {
     ASSERT_TRUE(other.ends_within(20s)) << other.where();
     EXPECT_EQ(other.status(), EWOULDBLOCK);
     ASSERT_EQ(fcntl(file, F_SETLEASE, F_UNLCK), 0);
+}
+
+CLIENT_TEST(Behaviour, AWriteLeaseHoldsUpWhoOpensTheFileUntilItIsGivenUp) {
+    Place place(client);
+    write_file(place("f"), "x");
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &signals, nullptr);
+    Fd file(place("f"), O_RDONLY);
+    ASSERT_EQ(fcntl(file, F_SETSIG, SIGUSR1), 0);
+    {
+        Fd another(place("f"), O_RDONLY);
+        EXPECT_EQ(fcntl(file, F_SETLEASE, F_WRLCK), -1) << "somebody else has it open";
+        EXPECT_EQ(errno, EAGAIN);
+    }
+    ASSERT_EQ(fcntl(file, F_SETLEASE, F_WRLCK), 0) << errno;
+    EXPECT_EQ(fcntl(file, F_GETLEASE), F_WRLCK);
+    const struct {
+        int flags;
+        short asked; // what the holder may keep
+    } openers[] = {{O_RDONLY, F_RDLCK}, {O_WRONLY, F_UNLCK}};
+    for (const auto &[flags, asked] : openers) {
+        SCOPED_TRACE(asked);
+        Task opener("open", [&, flags = flags] {
+            int fd = open(place("f").c_str(), flags);
+            return fd < 0 ? errno : 0;
+        });
+        timespec patience{20, 0};
+        siginfo_t info{};
+        ASSERT_EQ(sigtimedwait(&signals, &info, &patience), SIGUSR1) << opener.where();
+        EXPECT_EQ(info.si_fd, file.get());
+        EXPECT_EQ(fcntl(file, F_GETLEASE), asked);
+        EXPECT_FALSE(opener.ends_within(300ms));
+        ASSERT_EQ(fcntl(file, F_SETLEASE, asked), 0) << errno;
+        ASSERT_TRUE(opener.ends_within(20s)) << opener.where();
+        EXPECT_EQ(opener.status(), 0);
+        EXPECT_EQ(fcntl(file, F_GETLEASE), asked);
+    }
+}
+
+CLIENT_TEST(Behaviour, PathsMayBeAsLongAsTheKernelTakesAndLonger) {
+    Place place(client);
+    std::vector<std::string> names; // of directories, the next in the one before
+    auto name = [&](std::size_t length) {
+        std::string number = std::to_string(names.size());
+        return number + std::string(length - number.size(), 'd');
+    };
+    std::string path = place().string();
+    path.resize(path.find_last_not_of('/') + 1);
+    // PATH_MAX counts the zero byte.
+    constexpr std::size_t longest = PATH_MAX - 1;
+    while (path.size() + 1 + 200 + 1 + 10 < longest) {
+        names.push_back(name(200));
+        path += "/" + names.back();
+        ASSERT_EQ(mkdir(path.c_str(), 0700), 0) << names.size() << " " << errno;
+    }
+    std::string rest(longest - path.size() - 1, 'f');
+    ASSERT_LT(rest.size(), 255u);
+    write_file(path + "/" + rest, "at the end");
+    EXPECT_EQ(read_file(path + "/" + rest), "at the end");
+    int too_long = open((path + "/" + rest + "f").c_str(), O_RDWR | O_CREAT, 0600);
+    EXPECT_EQ(too_long, -1);
+    EXPECT_EQ(errno, ENAMETOOLONG);
+
+    Fd directory(path, O_RDONLY | O_DIRECTORY);
+    for (int more = 0; more < 25; more++) {
+        names.push_back(name(200));
+        ASSERT_EQ(mkdirat(directory, names.back().c_str(), 0700), 0) << more << " " << errno;
+        directory = Fd(openat(directory, names.back().c_str(), O_RDONLY | O_DIRECTORY));
+        ASSERT_GE(directory.get(), 0) << more << " " << errno;
+    }
+    Fd file(openat(directory, "f", O_RDWR | O_CREAT, 0600));
+    ASSERT_GE(file.get(), 0) << errno;
+    pwrite_all(file, "behind it", 0);
+    ASSERT_EQ(fsync(file), 0);
+    ASSERT_EQ(renameat(directory, "f", directory, "g"), 0);
+    file.reset();
+    directory.reset();
+    drop_caches();
+    for (const auto &top : {place(), place.backing()}) {
+        Fd at(top, O_RDONLY | O_DIRECTORY);
+        for (const auto &next : names) {
+            at = Fd(openat(at, next.c_str(), O_RDONLY | O_DIRECTORY));
+            ASSERT_GE(at.get(), 0) << next << " " << errno;
+        }
+        Fd found(openat(at, "g", O_RDONLY));
+        ASSERT_GE(found.get(), 0) << errno;
+        EXPECT_EQ(pread_all(found, 100, 0), "behind it");
+    }
+    fs::remove_all(place(names.front()));
+    EXPECT_EQ(names_in(place.backing()).size(), 0u);
 }
 
 CLIENT_TEST(Behaviour, PathsMayBeDeepAndNamesOfAnyBytes) {
