@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // What programs expect of the names, the directories, the times and the permissions of any file
 // system. The same tests pass on the kernel's own client with the same server, and on tmpfs.
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <set>
@@ -8,6 +9,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -406,4 +408,68 @@ CLIENT_TEST(ManyNames, ADirectoryOf100000IsReadOnceAndFromEveryPlace) {
         EXPECT_EQ(std::atoi(entry->d_name + 1), int(i * 500));
     }
     closedir(directory);
+}
+
+CLIENT_TEST(ManyNames, ADirectoryOf100000FilesIsListedOnceAndFromEveryPlaceAndWhileSomeGo) {
+    // The server has one open of what it was asked for.
+    struct rlimit files {
+        2 * many, 2 * many
+    };
+    check(setrlimit(RLIMIT_NOFILE, &files), "setrlimit");
+    Place place(client);
+    auto name_of = [](unsigned i) { return "n" + std::to_string(i); };
+    Fd backing(place.backing(), O_RDONLY | O_DIRECTORY);
+    for (unsigned i = 0; i < many; i++)
+        check(mknodat(backing, name_of(i).c_str(), S_IFREG | 0600, 0), "mknod");
+    DIR *directory = opendir(place().c_str());
+    ASSERT_NE(directory, nullptr);
+    // How often each was listed.
+    std::vector<unsigned> times(many);
+    auto take = [&](const struct dirent *entry) {
+        if (entry->d_name[0] == 'n')
+            times.at(static_cast<std::size_t>(std::atoi(entry->d_name + 1)))++;
+    };
+    std::map<long, std::string> sample; // the name at a place
+    for (unsigned count = 0;; count++) {
+        long at = telldir(directory);
+        struct dirent *entry = readdir(directory);
+        if (!entry)
+            break;
+        take(entry);
+        if (count % 2500 == 1)
+            sample[at] = entry->d_name;
+        struct stat st;
+        // So that some of it is READDIRPLUS.
+        if (count % 5000 == 1)
+            EXPECT_EQ(stat(place(entry->d_name).c_str(), &st), 0) << entry->d_name;
+    }
+    EXPECT_EQ(std::count(times.begin(), times.end(), 1u), many);
+    for (auto found = sample.rbegin(); found != sample.rend(); ++found) {
+        seekdir(directory, found->first);
+        struct dirent *entry = readdir(directory);
+        ASSERT_NE(entry, nullptr) << found->second;
+        EXPECT_EQ(entry->d_name, found->second);
+    }
+    // What was listed goes, here and there; all of what stays is listed once.
+    rewinddir(directory);
+    std::fill(times.begin(), times.end(), 0u);
+    std::set<std::string> gone;
+    for (unsigned count = 0; struct dirent *entry = readdir(directory); count++) {
+        take(entry);
+        if (count % (many / 5) < 80 && entry->d_name[0] == 'n') {
+            std::string name = entry->d_name;
+            EXPECT_EQ(unlink(place(name).c_str()), 0) << name << " " << errno;
+            gone.insert(name);
+        }
+    }
+    EXPECT_EQ(std::count(times.begin(), times.end(), 1u), many);
+    EXPECT_GE(gone.size(), 5u * 80 - 2);
+    rewinddir(directory);
+    std::fill(times.begin(), times.end(), 0u);
+    while (struct dirent *entry = readdir(directory)) {
+        take(entry);
+        EXPECT_FALSE(gone.contains(entry->d_name)) << entry->d_name;
+    }
+    closedir(directory);
+    EXPECT_EQ(std::count(times.begin(), times.end(), 1u), many - gone.size());
 }
