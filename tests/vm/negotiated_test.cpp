@@ -6,8 +6,10 @@
 #include <cerrno>
 #include <cstring>
 #include <functional>
+#include <sstream>
 
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -20,6 +22,7 @@
 #include "support/protocol.h"
 #include "support/raw_server.h"
 #include "support/task.h"
+#include "support/uring.h"
 
 using namespace fusewb::test;
 namespace fs = std::filesystem;
@@ -195,6 +198,88 @@ GUEST_TEST(Negotiated, TheDeviceKnowsNoFilesToPassThrough) {
     EXPECT_EQ(errno, ENOTTY);
     EXPECT_EQ(ioctl(server.device(), _IOW(229, 2, std::uint32_t), &id), -1);
     EXPECT_EQ(errno, ENOTTY);
+    // FUSE_DEV_IOC_SYNC_INIT.
+    EXPECT_EQ(ioctl(server.device(), _IO(229, 3)), -1);
+    EXPECT_EQ(errno, ENOTTY);
+    EXPECT_EQ(read_file(server.mnt("f")), "content");
+}
+
+GUEST_TEST(Negotiated, TheDeviceTakesNoCommandsOfIoUring) {
+    needs_fusewb();
+    RawServer server;
+    server.set_content("f", "content");
+    Uring uring(1);
+    uring.add(IORING_OP_URING_CMD, server.device(), nullptr, 0, 0, 1);
+    EXPECT_EQ(uring.submit_and_wait().at(1), -EOPNOTSUPP);
+    EXPECT_EQ(read_file(server.mnt("f")), "content");
+}
+
+GUEST_TEST(Negotiated, TheModuleHasOneDeviceAndNoneOfCharacterDevices) {
+    needs_fusewb();
+    auto ours = [](const std::string &list) {
+        std::istringstream lines(read_file(list));
+        std::vector<std::string> names;
+        for (std::string number, name; lines >> number >> name;)
+            if (name.find("fusewb") != std::string::npos)
+                names.push_back(name);
+        return names;
+    };
+    EXPECT_EQ(ours("/proc/misc"), std::vector<std::string>{"fusewb"});
+    std::vector<std::string> classes;
+    for (const auto &of_class : fs::directory_iterator("/sys/class"))
+        for (const auto &device : fs::directory_iterator(of_class))
+            // A mount has one among those of writeback.
+            if (device.path().filename().string().find("fusewb") != std::string::npos &&
+                of_class.path().filename() != "bdi")
+                classes.push_back(of_class.path().filename());
+    EXPECT_EQ(classes, std::vector<std::string>{"misc"});
+    EXPECT_EQ(read_file("/proc/devices").find("fusewb"), std::string::npos);
+}
+
+GUEST_TEST(Negotiated, NobodyIsToldOfBlocksOfADevice) {
+    needs_fusewb();
+    RawServer server;
+    server.set_content("f", "content");
+    Fd file(server.mnt("f"), O_RDONLY);
+    int block = 0;
+    EXPECT_EQ(ioctl(file, FIBMAP, &block), -1);
+    EXPECT_EQ(errno, EINVAL);
+    EXPECT_EQ(server.seen(FUSE_BMAP) + server.seen(FUSE_IOCTL), 0u);
+}
+
+GUEST_TEST(Negotiated, ReadingWhatIsCachedLeavesTheTimeOfTheLastRead) {
+    needs_fusewb();
+    RawServer server;
+    server.set_content("f", "content");
+    std::atomic<std::uint64_t> atime = 1000;
+    server.on(FUSE_GETATTR, [&](const Request &request) {
+        if (request.header.nodeid == FUSE_ROOT_ID)
+            return false;
+        fuse_attr_out out{};
+        out.attr_valid = 3600;
+        // Older than the last change, so that a mount of any options would change it.
+        out.attr = protocol::file_attributes(request.header.nodeid, 7, 5000);
+        out.attr.atime = atime;
+        server.answer(request, bytes_of(out));
+        return true;
+    });
+    Fd file(server.mnt("f"), O_RDWR);
+    auto last_read = [&](int flags) {
+        struct statx stx;
+        EXPECT_EQ(statx(file, "", AT_EMPTY_PATH | flags, STATX_ATIME, &stx), 0);
+        return stx.stx_atime.tv_sec;
+    };
+    ASSERT_EQ(last_read(AT_STATX_FORCE_SYNC), 1000);
+    EXPECT_EQ(pread_all(file, 7, 0), "content");
+    std::size_t asked = server.seen(FUSE_GETATTR);
+    EXPECT_EQ(pread_all(file, 7, 0), "content");
+    EXPECT_EQ(server.seen(FUSE_READ), 1u) << "it was not cached";
+    EXPECT_EQ(last_read(0), 1000);
+    EXPECT_EQ(server.seen(FUSE_GETATTR), asked);
+    atime = 6000;
+    EXPECT_EQ(last_read(AT_STATX_FORCE_SYNC), 6000);
+    ASSERT_EQ(file.reset(), 0);
+    EXPECT_EQ(server.seen(FUSE_SETATTR), 0u);
 }
 
 GUEST_TEST(Negotiated, DirectWritesRunSideBySideIfTheServerSaysSo) {
