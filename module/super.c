@@ -71,7 +71,7 @@ static const struct fs_parameter_spec parameters[] = {
 
 /**
  * struct mount_context - what the options said so far
- * @given: bit per OPT_*
+ * @given: bit per OPT_*, whose value is good
  * @file: of the option fd; a reference
  * @subtype: owned
  * @opts: on a remount they start as what is in force
@@ -98,9 +98,11 @@ static int parse_fd(struct fs_context *fsc, struct fs_parameter *param, int fd)
 		errorfc(fsc, "fd=%d is not open", fd);
 		return -EBADF;
 	}
-	ctx->file = file;
-	if (!fusewb_dev_from_file(file))
+	if (!fusewb_dev_from_file(file)) {
+		fput(file);
 		return invalfc(fsc, "fd is not a descriptor of /dev/" FUSEWB_DEV_NAME);
+	}
+	ctx->file = file;
 	return 0;
 }
 
@@ -118,41 +120,40 @@ static int parse_subtype(struct fs_context *fsc, struct fs_parameter *param)
 	return 0;
 }
 
-static int parse_param(struct fs_context *fsc, struct fs_parameter *param)
+/* Who is refused may go on (fsconfig(2)): a bad value leaves no trace. */
+static int take_option(struct fs_context *fsc, struct fs_parameter *param, int opt,
+		       const struct fs_parse_result *parsed)
 {
 	struct mount_context *ctx = fsc->fs_private;
 	struct fusewb_mount_opts *opts = &ctx->opts;
-	struct fs_parse_result result;
-	int opt = fs_parse(fsc, parameters, param, &result);
-
-	if (opt < 0)
-		return opt;
-	__set_bit(opt, &ctx->given);
+	u32 value = parsed->uint_32;
+	kuid_t uid;
+	kgid_t gid;
 
 	switch (opt) {
 	case OPT_FD:
 		/* A remount may repeat the number, which means nothing by now. */
 		if (fsc->purpose == FS_CONTEXT_FOR_RECONFIGURE)
 			return 0;
-		return parse_fd(fsc, param, result.uint_32);
+		return parse_fd(fsc, param, value);
 	case OPT_ROOTMODE:
-		opts->rootmode = result.uint_32;
-		if (fs_umode_to_ftype(opts->rootmode) == FT_UNKNOWN ||
-		    opts->rootmode & ~(S_IFMT | S_IALLUGO))
-			return invalfc(fsc, "rootmode=%o names no file type",
-				       result.uint_32);
+		if (fs_umode_to_ftype(value) == FT_UNKNOWN || value & ~(S_IFMT | S_IALLUGO))
+			return invalfc(fsc, "rootmode=%o names no file type", value);
+		opts->rootmode = value;
 		return 0;
 	case OPT_USER_ID:
-		opts->user_id = make_kuid(current_user_ns(), result.uint_32);
-		if (!kuid_has_mapping(fsc->user_ns, opts->user_id))
+		uid = make_kuid(current_user_ns(), value);
+		if (!kuid_has_mapping(fsc->user_ns, uid))
 			return invalfc(fsc, "user_id=%u is not mapped in this user namespace",
-				       result.uint_32);
+				       value);
+		opts->user_id = uid;
 		return 0;
 	case OPT_GROUP_ID:
-		opts->group_id = make_kgid(current_user_ns(), result.uint_32);
-		if (!kgid_has_mapping(fsc->user_ns, opts->group_id))
+		gid = make_kgid(current_user_ns(), value);
+		if (!kgid_has_mapping(fsc->user_ns, gid))
 			return invalfc(fsc, "group_id=%u is not mapped in this user namespace",
-				       result.uint_32);
+				       value);
+		opts->group_id = gid;
 		return 0;
 	case OPT_DEFAULT_PERMISSIONS:
 		opts->default_permissions = true;
@@ -162,22 +163,36 @@ static int parse_param(struct fs_context *fsc, struct fs_parameter *param)
 		return 0;
 	case OPT_MAX_READ:
 		/* As the protocol has it: no less than a page of 4096 bytes. */
-		opts->max_read = max(result.uint_32, 4096u);
+		opts->max_read = max(value, 4096u);
 		return 0;
 	case OPT_BLKSIZE:
-		opts->blksize = result.uint_32;
-		if (opts->blksize < 512 || opts->blksize > PAGE_SIZE ||
-		    !is_power_of_2(opts->blksize))
+		if (value < 512 || value > PAGE_SIZE || !is_power_of_2(value))
 			return invalfc(fsc, "blksize=%u is not a power of two from 512 to %lu",
-				       opts->blksize, PAGE_SIZE);
+				       value, PAGE_SIZE);
+		opts->blksize = value;
 		return 0;
 	case OPT_SUBTYPE:
 		return parse_subtype(fsc, param);
 	case OPT_WRITEBACK:
-		opts->writeback = result.uint_32;
+		opts->writeback = value;
 		return 0;
 	}
 	return -EINVAL;
+}
+
+static int parse_param(struct fs_context *fsc, struct fs_parameter *param)
+{
+	struct mount_context *ctx = fsc->fs_private;
+	struct fs_parse_result result;
+	int opt = fs_parse(fsc, parameters, param, &result);
+	int err;
+
+	if (opt < 0)
+		return opt;
+	err = take_option(fsc, param, opt, &result);
+	if (!err)
+		__set_bit(opt, &ctx->given);
+	return err;
 }
 
 /* Everything else but the flags that the VFS handles is as at the mount. */

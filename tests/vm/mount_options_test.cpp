@@ -95,6 +95,49 @@ GUEST_TEST(MountOptions, BadOnesAreRefusedAndLeaveNothing) {
     EXPECT_EQ(before, Traces());
 }
 
+GUEST_TEST(MountOptions, ARefusedValueLeavesNoTraceForWhoGoesOn) {
+    needs_fusewb();
+    Fd device = open_device();
+    Fd other("/dev/null", O_RDWR);
+    const std::string number = std::to_string(device.get());
+    const Traces before;
+    const struct {
+        const char *key;
+        std::string value;
+        int refused;
+        int created;
+    } cases[] = {
+        {"fd", "9999", EBADF, EINVAL},
+        {"fd", std::to_string(other.get()), EINVAL, EINVAL},
+        {"rootmode", "0", EINVAL, EINVAL},
+        {"user_id", "4294967295", EINVAL, EINVAL},
+        {"group_id", "4294967295", EINVAL, EINVAL},
+        // What is no option that a mount needs is as if it had not been given.
+        {"blksize", "0", EINVAL, 0},
+    };
+    for (const auto &bad : cases) {
+        Fd context(fsopen("fusewb", FSOPEN_CLOEXEC));
+        check(context, "fsopen");
+        auto set = [&](const char *key, const std::string &value) {
+            return fsconfig(context, FSCONFIG_SET_STRING, key, value.c_str(), 0) ? errno : 0;
+        };
+        for (auto [key, value] : {std::pair<const char *, std::string>{"fd", number},
+                                  {"rootmode", "40000"},
+                                  {"user_id", "0"},
+                                  {"group_id", "0"}}) {
+            if (std::string(key) != bad.key) {
+                ASSERT_EQ(set(key, value), 0) << key;
+            }
+        }
+        EXPECT_EQ(set(bad.key, bad.value), bad.refused) << bad.key << "=" << bad.value;
+        EXPECT_EQ(fsconfig(context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) ? errno : 0,
+                  bad.created)
+            << bad.key << "=" << bad.value;
+        context.reset();
+        EXPECT_TRUE(wait_until(10s, [&] { return before == Traces(); })) << bad.key;
+    }
+}
+
 GUEST_TEST(MountOptions, ThereIsNoTypeForBlockDevices) {
     needs_fusewb();
     std::istringstream types(read_file("/proc/filesystems"));
