@@ -12,6 +12,7 @@
 #include "connection.h"
 #include "device.h"
 #include "netlink.h"
+#include "poll.h"
 #include "queue.h"
 #include "request.h"
 #include "waits.h"
@@ -231,6 +232,7 @@ void fusewb_conn_abort(struct fusewb_conn *conn, enum fusewb_abort_reason reason
 		fusewb_req_end(req, -ENOTCONN);
 	}
 	wake_up_all(&conn->ready_wait);
+	fusewb_poll_wake_all(conn);
 	if (served)
 		fusewb_conn_announce(conn, FUSEWB_CMD_CONN_ABORTED);
 }

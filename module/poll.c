@@ -84,6 +84,17 @@ void fusewb_poll_wake(struct fusewb_conn *conn, u64 kh)
 	xa_unlock(&conn->polled);
 }
 
+void fusewb_poll_wake_all(struct fusewb_conn *conn)
+{
+	struct fusewb_handle *h;
+	unsigned long number;
+
+	xa_lock(&conn->polled);
+	xa_for_each(&conn->polled, number, h)
+		wake_up_interruptible_all(&h->poll_wait);
+	xa_unlock(&conn->polled);
+}
+
 void fusewb_poll_forget(struct fusewb_conn *conn, struct fusewb_handle *h)
 {
 	if (h->polled)

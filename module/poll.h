@@ -17,6 +17,9 @@ __poll_t fusewb_poll(struct file *file, poll_table *wait);
  */
 void fusewb_poll_wake(struct fusewb_conn *conn, u64 kh);
 
+/** fusewb_poll_wake_all() - there is no server any more: all poll again. */
+void fusewb_poll_wake_all(struct fusewb_conn *conn);
+
 /** fusewb_poll_forget() - the handle goes away, nobody polls it any more. */
 void fusewb_poll_forget(struct fusewb_conn *conn, struct fusewb_handle *h);
 

@@ -538,6 +538,52 @@ GUEST_TEST(Poll, TheServerSaysWhatIsReadyAndWhenThatChanges) {
     EXPECT_EQ(server.notify(FUSE_NOTIFY_POLL, bytes_of(wakeup)), 0);
 }
 
+ON_CLIENTS(PollOfTheDead, "fusewb", "fuse");
+
+CLIENT_TEST(PollOfTheDead, EndsWithTheServer) {
+    RawServer server({.type = client.type});
+    server.set_content("f", "content");
+    Fd file(server.mnt("f"), O_RDONLY);
+    std::atomic<unsigned> waiting = 0;
+    server.on(FUSE_POLL, [&](const Request &request) {
+        // Only then somebody waits already.
+        if (request.as<fuse_poll_in>().flags & FUSE_POLL_SCHEDULE_NOTIFY)
+            waiting++;
+        server.answer(request, bytes_of(fuse_poll_out{}));
+        return true;
+    });
+    Task poller("poll", [&] {
+        struct pollfd mine {
+            file, POLLIN, 0
+        };
+        EXPECT_EQ(poll(&mine, 1, -1), 1);
+        EXPECT_EQ(mine.revents, POLLERR);
+        return 0;
+    });
+    Task epoller("epoll", [&] {
+        Fd set(epoll_create1(EPOLL_CLOEXEC));
+        struct epoll_event event {};
+        event.events = EPOLLIN | EPOLLET;
+        check(epoll_ctl(set, EPOLL_CTL_ADD, file, &event), "epoll_ctl");
+        EXPECT_EQ(epoll_wait(set, &event, 1, -1), 1);
+        EXPECT_EQ(event.events, std::uint32_t(EPOLLERR));
+        return 0;
+    });
+    ASSERT_TRUE(wait_until(10s, [&] { return waiting >= 2; }));
+    EXPECT_FALSE(poller.ends_within(200ms));
+    EXPECT_FALSE(epoller.ends_within(200ms));
+    server.die();
+    for (Task *task : {&poller, &epoller}) {
+        EXPECT_TRUE(task->ends_within(10s)) << task->where();
+        EXPECT_EQ(task->status(), 0);
+    }
+    struct pollfd mine {
+        file, POLLIN, 0
+    };
+    EXPECT_EQ(poll(&mine, 1, 0), 1);
+    EXPECT_EQ(mine.revents, POLLERR);
+}
+
 GUEST_TEST(Ioctl, TheCommandSaysWhatGoesInAndOut) {
     needs_fusewb();
     RawServer server;
