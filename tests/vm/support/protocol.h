@@ -15,6 +15,7 @@ constexpr std::int32_t notify_inc_epoch = 8;
 constexpr std::int32_t notify_prune = 9;
 constexpr std::uint64_t security_ctx = 1ull << 32;
 constexpr std::uint64_t create_supp_group = 1ull << 34;
+constexpr std::uint64_t has_expire_only = 1ull << 35;
 constexpr std::uint64_t direct_io_allow_mmap = 1ull << 36;
 constexpr std::uint64_t no_export_support = 1ull << 38;
 constexpr std::uint64_t has_resend = 1ull << 39;

@@ -331,7 +331,7 @@ void RawServer::answer_init(const Request &request) {
     out.max_write = options_.max_write;
     out.max_pages = static_cast<std::uint16_t>(options_.max_write / 4096);
     out.time_gran = 1;
-    answer(request, bytes_of(out));
+    answer(request, options_.init ? options_.init(out) : std::string(bytes_of(out)));
 }
 
 void RawServer::answer_lookup(const Request &request, const std::string &name) {

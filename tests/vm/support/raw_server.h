@@ -57,6 +57,8 @@ public:
         std::string name = "r";
         std::string type{};   // file system type; empty: the one under test
         unsigned threads = 1; // that read the device
+        // The answer to FUSE_INIT, made of the usual one.
+        std::function<std::string(fuse_init_out)> init{};
     };
 
     explicit RawServer(Options options);
