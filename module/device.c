@@ -167,26 +167,60 @@ ssize_t fusewb_dev_copy_interrupt(u64 unique, struct iov_iter *to)
 	return copy_to_iter(&msg, sizeof(msg), to) == sizeof(msg) ? sizeof(msg) : -EFAULT;
 }
 
-ssize_t fusewb_dev_copy_forgets(struct fusewb_conn *conn, struct list_head *forgets,
-				struct iov_iter *to)
+static ssize_t copy_forget(const struct fusewb_forget *forget, struct iov_iter *to)
+{
+	struct {
+		struct fuse_in_header in;
+		struct fuse_forget_in arg;
+	} msg = {
+		.in = {
+			.len = sizeof(msg),
+			.opcode = FUSE_FORGET,
+			.nodeid = forget->one.nodeid,
+		},
+		.arg.nlookup = forget->one.nlookup,
+	};
+
+	return copy_to_iter(&msg, sizeof(msg), to) == sizeof(msg) ? sizeof(msg) : -EFAULT;
+}
+
+static ssize_t copy_batch(const struct list_head *forgets, struct iov_iter *to)
 {
 	struct fuse_in_header in = { .len = sizeof(in) + sizeof(struct fuse_batch_forget_in),
 				     .opcode = FUSE_BATCH_FORGET };
 	struct fuse_batch_forget_in batch = {};
-	struct fusewb_forget *forget, *next;
-	ssize_t ret = -EFAULT;
+	const struct fusewb_forget *forget;
 
 	list_for_each_entry(forget, forgets, link) {
 		batch.count++;
 		in.len += sizeof(forget->one);
 	}
-	if (copy_to_iter(&in, sizeof(in), to) == sizeof(in) &&
-	    copy_to_iter(&batch, sizeof(batch), to) == sizeof(batch))
-		ret = in.len;
+	if (copy_to_iter(&in, sizeof(in), to) != sizeof(in) ||
+	    copy_to_iter(&batch, sizeof(batch), to) != sizeof(batch))
+		return -EFAULT;
+	list_for_each_entry(forget, forgets, link)
+		if (copy_to_iter(&forget->one, sizeof(forget->one), to) != sizeof(forget->one))
+			return -EFAULT;
+	return in.len;
+}
+
+/* A server before 7.16 would take it for an operation that it does not have. */
+static bool knows_batches(const struct fusewb_conn *conn)
+{
+	return READ_ONCE(conn->minor) >= 16;
+}
+
+ssize_t fusewb_dev_copy_forgets(struct fusewb_conn *conn, struct list_head *forgets,
+				struct iov_iter *to)
+{
+	struct fusewb_forget *forget, *next;
+	ssize_t ret;
+
+	if (knows_batches(conn))
+		ret = copy_batch(forgets, to);
+	else
+		ret = copy_forget(list_first_entry(forgets, struct fusewb_forget, link), to);
 	list_for_each_entry_safe(forget, next, forgets, link) {
-		if (ret >= 0 && copy_to_iter(&forget->one, sizeof(forget->one), to) !=
-				sizeof(forget->one))
-			ret = -EFAULT;
 		/* Not read means not forgotten. */
 		if (ret < 0)
 			fusewb_req_queue_forget(conn, forget->one.nodeid,
@@ -196,8 +230,10 @@ ssize_t fusewb_dev_copy_forgets(struct fusewb_conn *conn, struct list_head *forg
 	return ret;
 }
 
-unsigned int fusewb_dev_forgets_fit(size_t room)
+unsigned int fusewb_dev_forgets_fit(const struct fusewb_conn *conn, size_t room)
 {
+	if (!knows_batches(conn))
+		return 1;
 	room -= sizeof(struct fuse_in_header) + sizeof(struct fuse_batch_forget_in);
 	return min_t(size_t, room / sizeof(struct fuse_forget_one), 256);
 }
@@ -264,7 +300,7 @@ static ssize_t dev_read_iter(struct kiocb *iocb, struct iov_iter *to)
 		u64 unique;
 
 		switch (fusewb_queue_next(conn, &req, &unique, &forgets,
-					  fusewb_dev_forgets_fit(iov_iter_count(to)))) {
+					  fusewb_dev_forgets_fit(conn, iov_iter_count(to)))) {
 		case FUSEWB_ITEM_END:
 			return -ENODEV;
 		case FUSEWB_ITEM_INTERRUPT:

@@ -74,14 +74,15 @@ void fusewb_dev_refuse(struct fusewb_req *req);
 /** fusewb_dev_copy_interrupt() - an INTERRUPT of a request; bytes or -EFAULT. */
 ssize_t fusewb_dev_copy_interrupt(u64 unique, struct iov_iter *to);
 
-/** fusewb_dev_copy_forgets() - a BATCH_FORGET of the list, which is used up;
- * bytes or -EFAULT, then they are queued again.
+/** fusewb_dev_copy_forgets() - a BATCH_FORGET of the list, or a FORGET if it
+ * has one and the server knows no other, which is used up; bytes or -EFAULT,
+ * then they are queued again.
  */
 ssize_t fusewb_dev_copy_forgets(struct fusewb_conn *conn, struct list_head *forgets,
 				struct iov_iter *to);
 
 /** fusewb_dev_forgets_fit() - how many a message of @room bytes can carry. */
-unsigned int fusewb_dev_forgets_fit(size_t room);
+unsigned int fusewb_dev_forgets_fit(const struct fusewb_conn *conn, size_t room);
 
 /** fusewb_dev_min_buffer() - bytes that a reader has to have room for. */
 size_t fusewb_dev_min_buffer(const struct fusewb_conn *conn);

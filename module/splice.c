@@ -269,7 +269,7 @@ ssize_t fusewb_dev_splice_read(struct file *file, loff_t *pos,
 		u64 unique;
 
 		switch (fusewb_queue_next(conn, &req, &unique, &forgets,
-					  fusewb_dev_forgets_fit(FEW_PAGES * PAGE_SIZE))) {
+					  fusewb_dev_forgets_fit(conn, FEW_PAGES * PAGE_SIZE))) {
 		case FUSEWB_ITEM_END:
 			return -ENODEV;
 		case FUSEWB_ITEM_INTERRUPT:

@@ -6,6 +6,9 @@
 #include <cerrno>
 #include <cstring>
 #include <functional>
+#include <map>
+#include <mutex>
+#include <set>
 #include <sstream>
 #include <utility>
 
@@ -91,6 +94,21 @@ constexpr std::uint64_t offered_flags =
     FUSE_SETXATTR_EXT | FUSE_INIT_EXT | protocol::security_ctx | protocol::create_supp_group |
     protocol::has_expire_only | protocol::direct_io_allow_mmap | protocol::no_export_support |
     protocol::has_resend;
+
+// The answer to FUSE_INIT of a server of 7.@minor: with what there was then.
+std::function<std::string(fuse_init_out)> old(std::uint32_t minor) {
+    return [minor](fuse_init_out out) {
+        out.minor = minor;
+        if (minor < 36)
+            out.flags2 = 0;
+        if (minor < 28)
+            out.flags &= FUSE_ASYNC_READ | FUSE_BIG_WRITES;
+        std::string bytes(bytes_of(out));
+        if (minor < 23)
+            bytes.resize(FUSE_COMPAT_22_INIT_OUT_SIZE);
+        return bytes;
+    };
+}
 
 // Writes one block of a file that exists.
 std::function<int()> block_writer(RawServer &server, off_t offset) {
@@ -341,6 +359,58 @@ GUEST_TEST(Negotiated, AVersionThatIsNotServedIsRefused) {
         struct stat st;
         EXPECT_EQ(stat(server.mnt("f").c_str(), &st), -1);
         EXPECT_EQ(errno, ENOTCONN);
+    }
+}
+
+GUEST_TEST(Negotiated, ServersOfOlderVersionsAreServed) {
+    needs_fusewb();
+    for (std::uint32_t minor : {12u, 15u, 16u, 22u, 38u}) {
+        SCOPED_TRACE(minor);
+        RawServer server({.writeback = false, .name = std::to_string(minor), .init = old(minor)});
+        std::mutex mutex;
+        std::map<std::uint64_t, std::uint64_t> forgotten;
+        server.on(FUSE_FORGET, [&](const Request &request) {
+            EXPECT_EQ(request.body.size(), sizeof(fuse_forget_in));
+            std::lock_guard lock(mutex);
+            forgotten[request.header.nodeid] += request.as<fuse_forget_in>().nlookup;
+            return true;
+        });
+        constexpr unsigned files = 5;
+        std::set<std::uint64_t> nodes;
+        std::string data = pattern(300000, minor);
+        for (unsigned i = 0; i < files; i++) {
+            std::string name = "f" + std::to_string(i);
+            Fd file(server.mnt(name), O_RDWR | O_CREAT);
+            nodes.insert(server.node_of(name));
+            pwrite_all(file, data, 0);
+            ASSERT_EQ(fsync(file), 0);
+            drop_pages(file);
+            EXPECT_EQ(difference(data, pread_all(file, data.size(), 0)), "");
+            ASSERT_EQ(ftruncate(file, 100), 0);
+            struct stat st;
+            ASSERT_EQ(fstat(file, &st), 0);
+            EXPECT_EQ(st.st_size, 100);
+            EXPECT_EQ(file.reset(), 0);
+            ASSERT_EQ(rename(server.mnt(name).c_str(), server.mnt("g").c_str()), 0);
+            EXPECT_EQ(server.content("g"), data.substr(0, 100));
+            ASSERT_EQ(unlink(server.mnt("g").c_str()), 0);
+        }
+        EXPECT_EQ(server.names(), std::set<std::string>{});
+        EXPECT_EQ(server.connection().protocol_minor, minor);
+        EXPECT_EQ(server.connection()[FUSEWB_A_COUNTER_MALFORMED], 0u);
+        if (minor >= 16) {
+            EXPECT_TRUE(wait_until(10s, [&] { return server.seen(FUSE_BATCH_FORGET) > 0; }));
+            EXPECT_EQ(server.seen(FUSE_FORGET), 0u);
+            continue;
+        }
+        EXPECT_TRUE(wait_until(10s, [&] {
+            std::lock_guard lock(mutex);
+            return forgotten.size() == files;
+        }));
+        EXPECT_EQ(server.seen(FUSE_BATCH_FORGET), 0u);
+        std::lock_guard lock(mutex);
+        for (auto node : nodes)
+            EXPECT_EQ(forgotten[node], 1u) << "lookups of node " << node;
     }
 }
 
