@@ -64,7 +64,8 @@ static void take_over(struct fusewb_conn *conn, const struct fuse_init_out *out)
 	/* Zero: the server leaves it to the kernel; zero or more than 1 s is none. */
 	conn->time_gran = out->time_gran && out->time_gran <= NSEC_PER_SEC ?
 			  out->time_gran : 1;
-	if (out->max_background) {
+	/* Before 7.13 there was nothing in its place. */
+	if (conn->minor >= 13 && out->max_background) {
 		spin_lock(&conn->queue.lock);
 		conn->queue.max_background = out->max_background;
 		spin_unlock(&conn->queue.lock);

@@ -414,6 +414,37 @@ GUEST_TEST(Negotiated, ServersOfOlderVersionsAreServed) {
     }
 }
 
+// Before 7.13 the place of it had no meaning.
+GUEST_TEST(Negotiated, WhatIsNotOfTheServersVersionIsNotTaken) {
+    needs_fusewb();
+    for (std::uint32_t minor : {12u, 13u}) {
+        SCOPED_TRACE(minor);
+        RawServer server(
+            {.valid_seconds = 0, .name = std::to_string(minor), .init = [minor](fuse_init_out out) {
+                 out.max_background = 1;
+                 return old(minor)(out);
+             }});
+        server.set_content("f", "content");
+        server.set_content("g", "content");
+        server.hold(FUSE_READ);
+        auto reader = [&](const char *name) {
+            return [&server, name] {
+                return pread_all(Fd(server.mnt(name), O_RDONLY), 7, 0) == "content" ? 0 : 1;
+            };
+        };
+        Task first("read", reader("f")), second("read", reader("g"));
+        ASSERT_TRUE(server.wait_held(FUSE_READ, minor < 13 ? 2 : 1));
+        if (minor >= 13) {
+            EXPECT_FALSE(wait_until(300ms, [&] { return server.held(FUSE_READ) > 1; }));
+        }
+        server.release(FUSE_READ);
+        for (Task *task : {&first, &second}) {
+            EXPECT_TRUE(task->ends_within(20s)) << task->where();
+            EXPECT_EQ(task->status(), 0);
+        }
+    }
+}
+
 GUEST_TEST(Negotiated, TheDeviceKnowsNoFilesToPassThrough) {
     needs_fusewb();
     RawServer server;
