@@ -221,7 +221,7 @@ ssize_t fusewb_dev_copy_forgets(struct fusewb_conn *conn, struct list_head *forg
 	else
 		ret = copy_forget(list_first_entry(forgets, struct fusewb_forget, link), to);
 	list_for_each_entry_safe(forget, next, forgets, link) {
-		/* Not read means not forgotten. */
+		/* A message that was not read to its end forgets nothing. */
 		if (ret < 0)
 			fusewb_req_queue_forget(conn, forget->one.nodeid,
 						forget->one.nlookup);

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Whatever a server answers: the caller gets an error, the kernel takes no harm, and the mount
 // goes on.
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <set>
+#include <thread>
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -324,6 +328,55 @@ GUEST_TEST(HostileServer, TheDeviceChecksBuffersAndTheVersion) {
 }
 
 // What was freed is found by the next read of the device.
+GUEST_TEST(HostileServer, ForgetsThatDidNotFitIntoItsMemoryAreReadAgain) {
+    needs_fusewb();
+    RawServer server;
+    std::set<std::uint64_t> nodes, forgotten;
+    for (std::string name : {"a", "b", "c", "d"}) {
+        server.set_content(name, "content");
+        ASSERT_EQ(stat_error(server.mnt(name)), 0);
+        nodes.insert(server.node_of(name));
+    }
+    server.pause();
+    // The header and the first one can be copied, the second one cannot.
+    const std::size_t start =
+        sizeof(fuse_in_header) + sizeof(fuse_batch_forget_in) + sizeof(fuse_forget_one);
+    const std::size_t page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+    auto *memory = static_cast<char *>(
+        mmap(nullptr, 64 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    ASSERT_NE(memory, MAP_FAILED);
+    ASSERT_EQ(mprotect(memory + page, 63 * page, PROT_NONE), 0);
+    std::string buffer(1 << 20, '\0');
+    bool failed = false;
+    auto take = [&](const char *bytes) {
+        fuse_in_header header;
+        fuse_batch_forget_in batch;
+        std::memcpy(&header, bytes, sizeof(header));
+        ASSERT_EQ(header.opcode, unsigned(FUSE_BATCH_FORGET));
+        std::memcpy(&batch, bytes + sizeof(header), sizeof(batch));
+        for (std::uint32_t i = 0; i < batch.count; i++) {
+            fuse_forget_one one;
+            std::memcpy(&one, bytes + sizeof(header) + sizeof(batch) + i * sizeof(one),
+                        sizeof(one));
+            forgotten.insert(one.nodeid);
+        }
+    };
+    EXPECT_TRUE(wait_until(10s, [&] {
+        write_setting("/proc/sys/vm/drop_caches", "2");
+        std::this_thread::sleep_for(100ms);
+        if (read(server.device(), memory + page - start, 1 << 18) > 0)
+            take(memory + page - start);
+        else if (errno == EFAULT)
+            failed = true;
+        if (read(server.device(), buffer.data(), buffer.size()) > 0)
+            take(buffer.data());
+        return std::includes(forgotten.begin(), forgotten.end(), nodes.begin(), nodes.end());
+    })) << forgotten.size();
+    EXPECT_TRUE(failed) << "they came one by one, which says nothing";
+    munmap(memory, 64 * page);
+    server.resume();
+}
+
 GUEST_TEST(HostileServer, AnswersToInterruptsThatNobodySentAreRefused) {
     needs_fusewb();
     RawServer server;
