@@ -621,15 +621,20 @@ static int dev_release(struct inode *inode, struct file *file)
 
 int fusewb_dev_attach(struct fusewb_dev *dev, struct fusewb_conn *conn)
 {
-	/* Pairs with fusewb_dev_conn(). */
-	if (cmpxchg(&dev->conn, NULL, fusewb_conn_get(conn))) {
-		fusewb_conn_put(conn);
-		return -EBUSY;
-	}
+	bool busy;
+
+	fusewb_conn_get(conn);
+	/* What is read through it is on the list, where an abort finds it. */
 	spin_lock(&conn->queue.lock);
-	list_add_tail(&dev->node, &conn->devs);
+	/* Pairs with fusewb_dev_conn(); another connection has another lock. */
+	busy = cmpxchg(&dev->conn, NULL, conn);
+	if (!busy)
+		list_add_tail(&dev->node, &conn->devs);
 	spin_unlock(&conn->queue.lock);
-	return 0;
+	if (!busy)
+		return 0;
+	fusewb_conn_put(conn);
+	return -EBUSY;
 }
 
 static long dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
