@@ -114,17 +114,24 @@ int fusewb_nl_request_start(struct netlink_callback *cb)
  * struct batch - requests without an answer
  * @position: from there on
  * @now: ages are as of it
- * @reqs: with a reference each, in ascending order of serial, none left out
+ * @serials: in ascending order, none left out
+ * @reqs: those of them that were still there afterwards, with a reference
+ *	each, or NULL
  * @nr: how many; fewer than there is room for: these are all
+ *
+ * They are chosen first and taken then, in two walks: a reference on one that
+ * is not among the first after all would have to be dropped under spinlocks, and
+ * may be the last by then.
  */
 struct batch {
 	const struct request_position *position;
 	ktime_t now;
+	u64 serials[32];
 	struct fusewb_req *reqs[32];
 	unsigned int nr;
 };
 
-static void note(struct fusewb_req *req, void *arg)
+static void choose(struct fusewb_req *req, void *arg)
 {
 	struct batch *batch = arg;
 	unsigned int at = batch->nr;
@@ -133,15 +140,27 @@ static void note(struct fusewb_req *req, void *arg)
 	    ktime_us_delta(batch->now, req->queued_at) < (s64)batch->position->min_age)
 		return;
 	/* Most lists are in order, so this is short. */
-	while (at && batch->reqs[at - 1]->serial > req->serial)
+	while (at && batch->serials[at - 1] > req->serial)
 		at--;
-	if (at == ARRAY_SIZE(batch->reqs))
+	if (at == ARRAY_SIZE(batch->serials))
 		return;
-	if (batch->nr == ARRAY_SIZE(batch->reqs))
-		fusewb_req_put(batch->reqs[--batch->nr]);
-	memmove(&batch->reqs[at + 1], &batch->reqs[at], (batch->nr - at) * sizeof(batch->reqs[0]));
-	batch->reqs[at] = fusewb_req_get(req);
+	if (batch->nr == ARRAY_SIZE(batch->serials))
+		batch->nr--;
+	memmove(&batch->serials[at + 1], &batch->serials[at],
+		(batch->nr - at) * sizeof(batch->serials[0]));
+	batch->serials[at] = req->serial;
 	batch->nr++;
+}
+
+static void take(struct fusewb_req *req, void *arg)
+{
+	struct batch *batch = arg;
+	unsigned int i = batch->nr;
+
+	while (i && batch->serials[i - 1] > req->serial)
+		i--;
+	if (i && batch->serials[i - 1] == req->serial)
+		batch->reqs[i - 1] = fusewb_req_get(req);
 }
 
 static int dump_request(struct sk_buff *skb, struct netlink_callback *cb, struct fusewb_req *req)
@@ -173,15 +192,19 @@ static int dump_conn(struct sk_buff *skb, struct netlink_callback *cb,
 
 	do {
 		batch.nr = 0;
-		fusewb_queue_each(conn, note, &batch);
+		fusewb_queue_each(conn, choose, &batch);
+		memset(batch.reqs, 0, sizeof(batch.reqs));
+		if (batch.nr)
+			fusewb_queue_each(conn, take, &batch);
 		for (i = 0; i < batch.nr; i++) {
-			if (!err)
+			if (!err && batch.reqs[i])
 				err = dump_request(skb, cb, batch.reqs[i]);
 			if (!err)
-				position->serial = batch.reqs[i]->serial + 1;
-			fusewb_req_put(batch.reqs[i]);
+				position->serial = batch.serials[i] + 1;
+			if (batch.reqs[i])
+				fusewb_req_put(batch.reqs[i]);
 		}
-	} while (!err && batch.nr == ARRAY_SIZE(batch.reqs));
+	} while (!err && batch.nr == ARRAY_SIZE(batch.serials));
 	return err;
 }
 
