@@ -266,6 +266,7 @@ ssize_t fusewb_dev_splice_read(struct file *file, loff_t *pos,
 	for (;;) {
 		struct fusewb_req *req;
 		LIST_HEAD(forgets);
+		size_t size;
 		u64 unique;
 
 		switch (fusewb_queue_next(conn, &req, &unique, &forgets,
@@ -276,16 +277,16 @@ ssize_t fusewb_dev_splice_read(struct file *file, loff_t *pos,
 		case FUSEWB_ITEM_FORGETS:
 			return splice_small(conn, unique, &forgets, pipe);
 		case FUSEWB_ITEM_REQUEST:
-			if (req->in.len > len) {
+			/* It may be answered and gone once it is handed over. */
+			size = req->in.len;
+			if (size > len) {
 				fusewb_dev_refuse(req);
 				break;
 			}
-			/* It may be answered and gone once it is handed over. */
-			len = req->in.len;
 			ret = splice_request(dev, req, pipe);
 			if (!ret) {
 				fusewb_dev_hand_over(dev, req);
-				return len;
+				return size;
 			}
 			if (ret != -EINTR && fusewb_queue_requeue(req))
 				return ret;
