@@ -320,9 +320,13 @@ void fusewb_super_negotiated(struct fusewb_conn *conn)
 	struct super_block *sb = conn->sb;
 
 	sb->s_time_gran = conn->time_gran;
-	/* Then the server looks after privileges when a file is written. */
+	/*
+	 * Then the server looks after privileges when a file is written. Atomic,
+	 * to undo nothing of a mount or remount that is under way: who holds
+	 * s_umount may wait for this very server.
+	 */
 	if (conn->flags & FUSE_HANDLE_KILLPRIV_V2)
-		sb->s_flags |= SB_NOSEC;
+		set_bit(ilog2(SB_NOSEC), &sb->s_flags);
 	if (conn->flags & FUSE_NO_EXPORT_SUPPORT)
 		sb->s_export_op = &fusewb_export_ids_only;
 	sb->s_bdi->ra_pages = min_t(unsigned long, sb->s_bdi->ra_pages,
