@@ -48,12 +48,14 @@ bool fusewb_attr_valid(const struct fuse_attr *attr)
 bool fusewb_attr_fresh(struct inode *inode)
 {
 	struct fusewb_inode *fi = FUSEWB_I(inode);
-	u64 until;
+	u64 until, asked;
 
 	spin_lock(&fi->lock);
 	until = fi->attr_valid_until;
+	asked = fi->attr_asked;
 	spin_unlock(&fi->lock);
-	return until && time_before64(get_jiffies_64(), until);
+	return until && time_before64(get_jiffies_64(), until) &&
+	       !fusewb_attr_doubted(fusewb_inode_conn(inode), asked);
 }
 
 /* Under fi->lock. Answers to what was asked before do not count any more. */
@@ -160,6 +162,7 @@ void fusewb_change_attributes(struct inode *inode, const struct fuse_attr *attr,
 		return;
 	}
 	renew(inode, attr_valid_until);
+	fi->attr_asked = attr_version;
 	old_mtime = inode_get_mtime(inode);
 	old_size = i_size_read(inode);
 	take_over(inode, attr, !local);
@@ -385,6 +388,7 @@ static int send_setattr(struct inode *inode, struct iattr *attr, bool truncates)
 		.out = { { NULL, sizeof(struct fuse_attr_out) } },
 		.nr_out = 1,
 	};
+	u64 asked = fusewb_attr_version(conn), until = 0;
 	const struct fuse_attr_out *out;
 	struct fusewb_req *req;
 	int err;
@@ -412,9 +416,10 @@ static int send_setattr(struct inode *inode, struct iattr *attr, bool truncates)
 
 	if (local)
 		set_local_times(inode, attr);
-	fusewb_change_attributes(inode, &out->attr,
-				 fusewb_valid_until(out->attr_valid, out->attr_valid_nsec),
-				 fusewb_attr_version(conn));
+	/* Newer than anything else, but not than a late change of another task. */
+	if (!fusewb_attr_doubted(conn, asked))
+		until = fusewb_valid_until(out->attr_valid, out->attr_valid_nsec);
+	fusewb_change_attributes(inode, &out->attr, until, fusewb_attr_version(conn));
 put:
 	fusewb_req_put(req);
 	return err;

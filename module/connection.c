@@ -166,6 +166,16 @@ void fusewb_conn_set_server(struct fusewb_conn *conn)
 	put_pid(pid);
 }
 
+void fusewb_conn_doubt_attr(struct fusewb_conn *conn)
+{
+	s64 version = atomic64_inc_return(&conn->attr_version);
+	s64 seen = atomic64_read(&conn->attr_doubted);
+
+	/* Several at a time: the newest stays. */
+	while (seen < version && !atomic64_try_cmpxchg(&conn->attr_doubted, &seen, version))
+		;
+}
+
 void fusewb_conn_ready(struct fusewb_conn *conn)
 {
 	bool ready;

@@ -157,6 +157,9 @@ struct fusewb_conn {
 	wait_queue_head_t bound_wait;	/* for room */
 
 	atomic64_t attr_version;	/* see struct fusewb_inode */
+	atomic64_t attr_doubted;	/* attributes that were asked for before this
+					 * version are asked for again
+					 */
 
 	/*
 	 * Writeback must go on when nothing can be allocated. The reserve is
@@ -239,6 +242,9 @@ int fusewb_conn_wait_ready(struct fusewb_conn *conn);
 
 /** fusewb_conn_past_init() - would that not wait? Does not sleep. */
 bool fusewb_conn_past_init(struct fusewb_conn *conn);
+
+/** fusewb_conn_doubt_attr() - no attributes are to be believed any more. */
+void fusewb_conn_doubt_attr(struct fusewb_conn *conn);
 
 /** fusewb_conn_send_init() - queue FUSE_INIT. Return: 0 or -ENOMEM. */
 int fusewb_conn_send_init(struct fusewb_conn *conn);

@@ -74,7 +74,7 @@ static int create_open(struct inode *dir, struct dentry *dentry, struct file *fi
 		.out = { { &entry, sizeof(entry) }, { &open, sizeof(open) } },
 		.nr_out = 2,
 	};
-	u64 version = fusewb_attr_version(conn);
+	u64 version = fusewb_attr_version(conn), names = fusewb_dir_names(dir);
 	struct fusewb_handle *handle;
 	struct inode *inode;
 	int err;
@@ -95,7 +95,6 @@ static int create_open(struct inode *dir, struct dentry *dentry, struct file *fi
 		fusewb_entry_ask_next_time(dentry);
 		goto out_put;
 	}
-	fusewb_dir_changed(dir);
 
 	inode = NULL;
 	if (!fusewb_entry_valid(&entry) || !S_ISREG(entry.attr.mode)) {
@@ -107,6 +106,7 @@ static int create_open(struct inode *dir, struct dentry *dentry, struct file *fi
 				    version);
 	}
 	if (!inode) {
+		fusewb_dir_changed(dir);
 		give_back_created(conn, &entry, &open, in.flags);
 		fusewb_entry_ask_next_time(dentry);
 		goto out_put;
@@ -114,7 +114,9 @@ static int create_open(struct inode *dir, struct dentry *dentry, struct file *fi
 
 	fusewb_handle_opened(handle, inode, &open, in.flags);
 	d_instantiate(dentry, inode);
-	fusewb_entry_set_valid(dentry, &entry);
+	fusewb_entry_set_valid_since(dentry, &entry, dir, names);
+	/* What others did meanwhile counts for the name, this does not. */
+	fusewb_dir_changed(dir);
 	file->private_data = handle;
 	err = finish_open(file, dentry, open_created);
 	/* A file that was opened before it failed is released like any other. */

@@ -34,9 +34,9 @@ static void *epoch(const struct dentry *dentry)
 	return (void *)atomic_long_read(&fusewb_sb_conn(dentry->d_sb)->epoch);
 }
 
-static void set_valid_for(struct dentry *dentry, u64 sec, u32 nsec)
+static void set_valid(struct dentry *dentry, const struct fuse_entry_out *out)
 {
-	u64 until = fusewb_valid_until(sec, nsec);
+	u64 until = fusewb_valid_until(out->entry_valid, out->entry_valid_nsec);
 
 	WRITE_ONCE(dentry->d_fsdata, epoch(dentry));
 	WRITE_ONCE(dentry->d_time, (unsigned long)until);
@@ -55,15 +55,10 @@ static bool still_valid(const struct dentry *dentry)
 	       READ_ONCE(dentry->d_fsdata) == epoch(dentry);
 }
 
-void fusewb_entry_set_valid(struct dentry *dentry, const struct fuse_entry_out *out)
-{
-	set_valid_for(dentry, out->entry_valid, out->entry_valid_nsec);
-}
-
 void fusewb_entry_set_valid_since(struct dentry *dentry, const struct fuse_entry_out *out,
 				  struct inode *dir, u64 names)
 {
-	fusewb_entry_set_valid(dentry, out);
+	set_valid(dentry, out);
 	/* Orders it before the look at the version: see notify.c. */
 	smp_mb();
 	if (fusewb_dir_names(dir) != names)
@@ -246,7 +241,7 @@ static struct dentry *make(struct inode *dir, struct dentry *dentry, umode_t typ
 	struct fuse_entry_out out = {};
 	struct dentry *alias;
 	struct inode *inode;
-	u64 version;
+	u64 version, names;
 	int err;
 
 	args->out[0].data = &out;
@@ -259,6 +254,7 @@ static struct dentry *make(struct inode *dir, struct dentry *dentry, umode_t typ
 			return ERR_PTR(err);
 	}
 	version = fusewb_attr_version(conn);
+	names = fusewb_dir_names(dir);
 	err = fusewb_call(conn, args);
 	fusewb_extend_end(args);
 	if (err) {
@@ -268,7 +264,6 @@ static struct dentry *make(struct inode *dir, struct dentry *dentry, umode_t typ
 		fusewb_entry_ask_next_time(dentry);
 		return ERR_PTR(err);
 	}
-	fusewb_dir_changed(dir);
 
 	if (fusewb_entry_valid(&out) && (out.attr.mode ^ type) & S_IFMT) {
 		fusewb_req_queue_forget(conn, out.nodeid, 1);
@@ -277,6 +272,7 @@ static struct dentry *make(struct inode *dir, struct dentry *dentry, umode_t typ
 		inode = fusewb_entry_iget(dir->i_sb, &out, version, args->opcode);
 	}
 	if (IS_ERR(inode)) {
+		fusewb_dir_changed(dir);
 		fusewb_entry_ask_next_time(dentry);
 		return ERR_CAST(inode);
 	}
@@ -284,7 +280,9 @@ static struct dentry *make(struct inode *dir, struct dentry *dentry, umode_t typ
 	d_drop(dentry);
 	alias = fusewb_entry_splice(inode, dentry, args->opcode);
 	if (!IS_ERR(alias))
-		fusewb_entry_set_valid(alias ?: dentry, &out);
+		fusewb_entry_set_valid_since(alias ?: dentry, &out, dir, names);
+	/* What others did meanwhile counts for the name, this does not. */
+	fusewb_dir_changed(dir);
 	return alias;
 }
 

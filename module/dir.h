@@ -15,15 +15,16 @@ void fusewb_dir_changed(struct inode *dir);
 void fusewb_entry_ask_next_time(struct dentry *dentry);
 
 /** fusewb_dir_names() - the version of its names, which fusewb_dir_changed()
- * moves.
+ * moves, and a new epoch.
  */
 static inline u64 fusewb_dir_names(const struct inode *dir)
 {
-	return atomic64_read(&FUSEWB_I(dir)->dir_version);
+	return atomic64_read(&FUSEWB_I(dir)->dir_version) +
+	       atomic_long_read(&fusewb_inode_conn(dir)->epoch);
 }
 
-/** fusewb_entry_set_valid_since() - as fusewb_entry_set_valid(), unless names
- * changed since the answer was asked for
+/** fusewb_entry_set_valid_since() - how long the name may be used without asking,
+ * unless names changed since the answer was asked for: then not at all
  * @names: fusewb_dir_names() then
  */
 void fusewb_entry_set_valid_since(struct dentry *dentry, const struct fuse_entry_out *out,

@@ -43,6 +43,7 @@ struct inode *fusewb_alloc_inode(struct super_block *sb)
 	fi->nlookup = 0;
 	fi->attr_version = 0;
 	fi->attr_valid_until = 0;
+	fi->attr_asked = 0;
 	fi->orig_ino = 0;
 	fi->orig_mode = 0;
 	fi->blksize = 0;

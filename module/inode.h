@@ -33,6 +33,7 @@ struct fusewb_inode {
 					 */
 	u64 attr_version;		/* lock: see conn->attr_version */
 	u64 attr_valid_until;		/* lock: jiffies64; 0: not valid */
+	u64 attr_asked;			/* lock: conn->attr_version before that */
 	u64 orig_ino;
 	umode_t orig_mode;		/* as the server said; without default
 					 * permissions the VFS sees no sticky
@@ -176,6 +177,12 @@ static inline u64 fusewb_attr_version(struct fusewb_conn *conn)
 	return atomic64_read(&conn->attr_version);
 }
 
+/** fusewb_attr_doubted() - is what was asked for at @version to be asked for again? */
+static inline bool fusewb_attr_doubted(struct fusewb_conn *conn, u64 version)
+{
+	return version < (u64)atomic64_read(&conn->attr_doubted);
+}
+
 /**
  * fusewb_update_attributes() - make the cached attributes fresh enough
  * @file: an open file to ask through, or NULL
@@ -279,9 +286,6 @@ bool fusewb_entry_valid(const struct fuse_entry_out *out);
  */
 struct inode *fusewb_entry_iget(struct super_block *sb, const struct fuse_entry_out *out,
 				u64 attr_version, u32 opcode);
-
-/** fusewb_entry_set_valid() - how long the name may be used without asking. */
-void fusewb_entry_set_valid(struct dentry *dentry, const struct fuse_entry_out *out);
 
 /** fusewb_entry_same() - does the answer still name this inode? */
 bool fusewb_entry_same(const struct inode *inode, const struct fuse_entry_out *out);

@@ -94,6 +94,36 @@ static void orphaned(struct fusewb_req *req)
 	}
 }
 
+/*
+ * The server dealt with what nobody waits for any more: what others asked for
+ * since the waiter left may be of before, however long it is valid, and which
+ * names and inodes that would be is not known here. An error does not say that
+ * nothing was done: it may have been interrupted, or have failed half-way.
+ */
+static void changed_late(struct fusewb_req *req)
+{
+	switch (req->in.opcode) {
+	case FUSE_CREATE:
+	case FUSE_MKNOD:
+	case FUSE_MKDIR:
+	case FUSE_SYMLINK:
+	case FUSE_LINK:
+	case FUSE_UNLINK:
+	case FUSE_RMDIR:
+	case FUSE_RENAME:
+	case FUSE_RENAME2:
+		atomic_long_inc(&req->conn->epoch);
+		fallthrough;
+	case FUSE_SETATTR:
+	case FUSE_SETXATTR:
+	case FUSE_REMOVEXATTR:
+	case FUSE_FALLOCATE:
+	case FUSE_IOCTL:
+		fusewb_conn_doubt_attr(req->conn);
+		break;
+	}
+}
+
 void fusewb_req_end(struct fusewb_req *req, int error)
 {
 	struct fusewb_conn *conn = req->conn;
@@ -118,6 +148,8 @@ void fusewb_req_end(struct fusewb_req *req, int error)
 			orphaned(req);
 		if (req->orphan)
 			req->orphan(req);
+		else if (!req->background)
+			changed_late(req);
 	} else if (req->end) {
 		req->end(req, error);
 	} else {

@@ -196,7 +196,8 @@ struct fusewb_req {
 	 * @error as the waiter would have seen it: to give back what the answer
 	 * brought and the request kept. Its payload must be private memory then,
 	 * and is kept. What LOOKUP, OPEN, CREATE and their like bring, the
-	 * request layer gives back before.
+	 * request layer gives back before; without @orphan it also sees to it
+	 * that names and attributes that it may have changed are asked for again.
 	 */
 	void (*orphan)(struct fusewb_req *req);
 

@@ -32,7 +32,8 @@ static bool no_capability(struct inode *inode)
 	       time_before64(get_jiffies_64(), fi->attr_valid_until);
 	if (fusewb_conn_writeback(fusewb_inode_conn(inode)))
 		none |= !list_empty(&fi->write_handles);
-	none &= fi->no_capability != 0;
+	none &= fi->no_capability &&
+		!fusewb_attr_doubted(fusewb_inode_conn(inode), fi->no_capability);
 	spin_unlock(&fi->lock);
 	return none;
 }
@@ -62,10 +63,15 @@ static u64 present_version(struct inode *inode)
 	struct fusewb_inode *fi = FUSEWB_I(inode);
 	u64 version;
 
-	spin_lock(&fi->lock);
-	version = fi->attr_version;
-	spin_unlock(&fi->lock);
-	return version;
+	for (;;) {
+		spin_lock(&fi->lock);
+		version = fi->attr_version;
+		spin_unlock(&fi->lock);
+		if (!fusewb_attr_doubted(fusewb_inode_conn(inode), version))
+			return version;
+		/* Or nothing could be noted. The attributes are doubted as well. */
+		fusewb_invalidate_attr(inode);
+	}
 }
 
 ssize_t fusewb_getxattr(struct inode *inode, const char *name, void *value, size_t size)
