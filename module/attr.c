@@ -99,6 +99,21 @@ void fusewb_grow(struct inode *inode, loff_t end)
 	set_size(inode, end, false);
 }
 
+bool fusewb_cut(struct inode *inode, loff_t old, loff_t end)
+{
+	struct fusewb_inode *fi = FUSEWB_I(inode);
+	bool same;
+
+	spin_lock(&fi->lock);
+	same = i_size_read(inode) == old;
+	if (same) {
+		renew(inode, 0);
+		i_size_write(inode, end);
+	}
+	spin_unlock(&fi->lock);
+	return same;
+}
+
 /* As in-tree a second is never full: a server's nanoseconds beyond it are cut. */
 static struct timespec64 wire_time(u64 sec, u32 nsec)
 {

@@ -171,6 +171,9 @@ void fusewb_set_size(struct inode *inode, loff_t size);
 /** fusewb_grow() - the same, unless its end is behind @end already. */
 void fusewb_grow(struct inode *inode, loff_t end);
 
+/** fusewb_cut() - the same, if it ends at @old yet. Return: whether it did. */
+bool fusewb_cut(struct inode *inode, loff_t old, loff_t end);
+
 /** fusewb_attr_version() - to be read before a request is sent. */
 static inline u64 fusewb_attr_version(struct fusewb_conn *conn)
 {

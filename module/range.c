@@ -47,19 +47,21 @@ static bool lock_or_void(struct address_space *mapping, struct folio *folio)
 
 /*
  * Calls @drop for what is cached of a range, under the folio's lock: @first and
- * @last are bytes of the folio. It has to be the folio that was found and not
- * what is in its place by then, which may be being read in.
+ * @last are bytes of the folio, @end is passed on. It has to be the folio that was
+ * found and not what is in its place by then, which may be being read in.
  */
 static void drop_each(struct address_space *mapping, loff_t first, loff_t last,
-		      void (*drop)(struct folio *folio, size_t first, size_t last))
+		      void (*drop)(struct folio *folio, size_t first, size_t last,
+				   loff_t *end),
+		      loff_t *end)
 {
-	pgoff_t index = first >> PAGE_SHIFT, end = last >> PAGE_SHIFT;
+	pgoff_t index = first >> PAGE_SHIFT, last_index = last >> PAGE_SHIFT;
 	struct folio_batch batch;
 	unsigned int i;
 
 	fusewb_reading_void(FUSEWB_I(mapping->host), first, last);
 	folio_batch_init(&batch);
-	while (filemap_get_folios(mapping, &index, end, &batch)) {
+	while (filemap_get_folios(mapping, &index, last_index, &batch)) {
 		for (i = 0; i < folio_batch_count(&batch); i++) {
 			struct folio *folio = batch.folios[i];
 			loff_t pos = folio_pos(folio);
@@ -68,7 +70,7 @@ static void drop_each(struct address_space *mapping, loff_t first, loff_t last,
 			if (!lock_or_void(mapping, folio))
 				continue;
 			drop(folio, max(first, pos) - pos,
-			     min_t(loff_t, last - pos, folio_size(folio) - 1));
+			     min_t(loff_t, last - pos, folio_size(folio) - 1), end);
 			folio_unlock(folio);
 		}
 		folio_batch_release(&batch);
@@ -88,14 +90,23 @@ static void leave(struct folio *folio)
 	spin_unlock(&fi->lock);
 }
 
-/* As a whole, unless it is dirty. */
-static void invalidate(struct folio *folio, size_t first, size_t last)
+/* As a whole, unless it is dirty. @end: moved behind what is, if not NULL */
+static void invalidate(struct folio *folio, size_t first, size_t last, loff_t *end)
 {
+	loff_t pos = folio_pos(folio);
+	size_t len;
+
 	fusewb_blocks_unmap(folio, 0, folio_size(folio));
 	if (!folio_test_dirty(folio))
 		generic_error_remove_folio(folio->mapping, folio);
 	else if (!fusewb_blocks_whole(folio))
 		leave(folio);
+	if (!end || !folio->mapping || !folio_test_dirty(folio))
+		return;
+	while ((len = fusewb_blocks_next(folio, &first, last + 1))) {
+		first += len;
+		*end = max_t(loff_t, *end, pos + first);
+	}
 }
 
 void fusewb_range_done(struct fusewb_req *req)
@@ -112,14 +123,53 @@ void fusewb_range_done(struct fusewb_req *req)
 	fusewb_put_inode_later(inode);
 }
 
-/* What was written back before; only what a mapping changed since stays. */
+/*
+ * The server's file ends at @size, in writeback mode. The inode lock is not taken,
+ * for whoever has it may wait for this very range. What is dirty behind the new end
+ * may have been written since the truncation was given up, so it is kept, and the
+ * file ends where the server's will when it has been written back. That is known
+ * exactly, for nothing of the range is issued before.
+ */
+static void truncated_late(struct inode *inode, loff_t size)
+{
+	struct address_space *mapping = inode->i_mapping;
+	loff_t old = i_size_read(inode), end = size, dirty = 0;
+
+	fusewb_server_truncated(FUSEWB_I(inode), size);
+	if (size >= old) {
+		fusewb_drop_behind(inode, old);
+		fusewb_grow(inode, size);
+	} else {
+		drop_each(mapping, size, LLONG_MAX, invalidate, &end);
+		/* If it moved, there is dirty data up to it. */
+		if (end >= old || !fusewb_cut(inode, old, end))
+			return;
+		/*
+		 * Orders the end before the look at what is dirty: who writes looks
+		 * the other way round, and moves the end back if he sees it.
+		 */
+		smp_mb();
+		drop_each(mapping, end, LLONG_MAX, invalidate, &dirty);
+		fusewb_grow(inode, min(dirty, old));
+		unmap_mapping_range(mapping, round_up(max(end, dirty), PAGE_SIZE), 0, 1);
+	}
+	inode_set_mtime_to_ts(inode, current_time(inode));
+	fusewb_touch_ctime(inode);
+}
+
+/* What was written back before; only what was written or changed by a mapping since stays. */
 void fusewb_range_done_late(struct fusewb_req *req)
 {
 	const struct fusewb_range *range = &req->io.range;
+	const struct fuse_setattr_in *in = req->in_args;
+	struct inode *inode = req->io.inode;
 
-	if (req->io.inode)
-		drop_each(req->io.inode->i_mapping, range->first,
-			  min_t(u64, range->last, LLONG_MAX), invalidate);
+	if (inode) {
+		drop_each(inode->i_mapping, range->first, min_t(u64, range->last, LLONG_MAX),
+			  invalidate, NULL);
+		if (range->last == U64_MAX && !req->error && fusewb_local_times(inode))
+			truncated_late(inode, req->in.opcode == FUSE_SETATTR ? in->size : 0);
+	}
 	fusewb_range_done(req);
 }
 
@@ -163,7 +213,7 @@ static void zero(struct folio *folio, size_t first, size_t last)
  * Dirty or not. What is left of a folio stays cached: a WRITE that is out may
  * have to be sent again from it.
  */
-static void truncate(struct folio *folio, size_t first, size_t last)
+static void truncate(struct folio *folio, size_t first, size_t last, loff_t *end)
 {
 	size_t from = round_up(first, PAGE_SIZE), to = round_down(last + 1, PAGE_SIZE);
 
@@ -179,12 +229,12 @@ static void truncate(struct folio *folio, size_t first, size_t last)
 }
 
 /* The end may have moved meanwhile, and a mapping may have stored to what is before it now. */
-static void drop_rest(struct folio *folio, size_t first, size_t last)
+static void drop_rest(struct folio *folio, size_t first, size_t last, loff_t *end)
 {
-	loff_t end = i_size_read(folio->mapping->host) - folio_pos(folio);
+	loff_t size = i_size_read(folio->mapping->host) - folio_pos(folio);
 
-	invalidate(folio, first, last);
-	first = max_t(loff_t, first, end);
+	invalidate(folio, first, last, end);
+	first = max_t(loff_t, first, size);
 	if (folio->mapping && first <= last)
 		zero(folio, first, last);
 }
@@ -199,7 +249,7 @@ void fusewb_drop_all(struct inode *inode, loff_t first, loff_t last)
 	/* Private copies are their owners' own. */
 	if (len > 0 || last == LLONG_MAX)
 		unmap_mapping_range(mapping, start, len, 0);
-	drop_each(mapping, first, last, truncate);
+	drop_each(mapping, first, last, truncate, NULL);
 }
 
 void fusewb_truncated(struct inode *inode, loff_t size)
@@ -216,7 +266,7 @@ void fusewb_truncated(struct inode *inode, loff_t size)
 
 void fusewb_drop_behind(struct inode *inode, loff_t end)
 {
-	drop_each(inode->i_mapping, end, LLONG_MAX, drop_rest);
+	drop_each(inode->i_mapping, end, LLONG_MAX, drop_rest, NULL);
 }
 
 void fusewb_drop_clean(struct inode *inode, loff_t first, loff_t last)
@@ -224,7 +274,7 @@ void fusewb_drop_clean(struct inode *inode, loff_t first, loff_t last)
 	/* Somebody else may have written there. */
 	fusewb_server_has(FUSEWB_I(inode), min(last, i_size_read(inode) - 1) + 1);
 	if (inode->i_mapping->nrpages)
-		drop_each(inode->i_mapping, first, last, invalidate);
+		drop_each(inode->i_mapping, first, last, invalidate, NULL);
 }
 
 bool fusewb_has_remnant(struct inode *inode, u64 first, u64 last)
@@ -257,7 +307,7 @@ int fusewb_drop_remnant(struct inode *inode, u64 first, u64 last)
 	err = fusewb_drain(inode, first, last);
 	if (err)
 		return err;
-	drop_each(inode->i_mapping, first, last, invalidate);
+	drop_each(inode->i_mapping, first, last, invalidate, NULL);
 	/* Others still need this meanwhile. What is dirty again has changed it. */
 	spin_lock(&fi->lock);
 	if (fi->remnants == seen)

@@ -289,10 +289,13 @@ static ssize_t write_folio(struct file *file, struct iov_iter *from, loff_t pos,
 	if (copied) {
 		if (!folio_test_uptodate(folio))
 			folio_mark_uptodate(folio);
-		/* Under the folio lock: writeback clips by it. */
+		*dirtied = fusewb_blocks_dirty(folio, off, copied);
+		/*
+		 * Under the folio lock, for writeback clips by it. After the folio is
+		 * dirty, for a late truncation looks the other way round.
+		 */
 		if (pos + copied > i_size_read(inode))
 			extend(inode, pos + copied);
-		*dirtied = fusewb_blocks_dirty(folio, off, copied);
 	}
 	folio_unlock(folio);
 	folio_mark_accessed(folio);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstring>
 
 #include <fcntl.h>
 #include <linux/falloc.h>
@@ -249,12 +250,106 @@ GUEST_TEST(Truncate, WhatIsWrittenAfterAKilledOneIsNotCutOff) {
         ASSERT_TRUE(rewrite.ends_within(20s)) << rewrite.where();
         EXPECT_EQ(rewrite.status(), 0);
         EXPECT_EQ(difference(server.content("f"), std::string(4096, '\0') + pattern(4096, 2)), "");
+        struct stat st;
+        ASSERT_EQ(fstat(again, &st), 0);
+        EXPECT_EQ(st.st_size, 8192);
         drop_pages(again);
         EXPECT_EQ(difference(pread_all(again, 8192, 0), server.content("f")), "");
         if (opening) {
             EXPECT_TRUE(wait_until(20s, [&] { return server.seen(FUSE_RELEASE) == 1; }))
                 << "what the late answer opened stays open";
         }
+    }
+}
+
+GUEST_TEST(Truncate, MovesTheEndThoughItsTaskWasKilled) {
+    needs_fusewb();
+    struct {
+        const char *what;
+        bool opening;
+        off_t end;
+        bool refused = false;
+    } ways[] = {{"open", true, 0},
+                {"down", false, 5000},
+                {"up", false, 90000},
+                {"refused", false, 0, true}};
+    for (const auto &way : ways) {
+        SCOPED_TRACE(way.what);
+        std::uint32_t opcode = way.opening ? FUSE_OPEN : FUSE_SETATTR;
+        RawServer server(
+            {.init_flags = way.opening ? std::uint64_t(FUSE_ATOMIC_O_TRUNC) : 0, .name = way.what});
+        std::string model = pattern(65536, 1);
+        server.set_content("f", model);
+        Fd file(server.mnt("f"), O_RDWR), appending(server.mnt("f"), O_WRONLY | O_APPEND);
+        EXPECT_EQ(pread_all(file, model.size(), 0), model);
+        server.hold(opcode);
+        Task truncating("truncation", [&] {
+            if (!way.opening)
+                return ftruncate(file, way.end) ? errno : 0;
+            Fd again(server.mnt("f"), O_RDWR | O_TRUNC);
+            return 0;
+        });
+        ASSERT_TRUE(server.wait_held(opcode, 1)) << truncating.where();
+        ASSERT_TRUE(truncating.kill_within(20s)) << truncating.where();
+        auto size = [&] {
+            struct stat st;
+            check(fstat(file, &st), "fstat");
+            return std::size_t(st.st_size);
+        };
+        EXPECT_EQ(size(), model.size());
+        if (way.refused)
+            server.refuse_held(opcode, EPERM);
+        else
+            model.resize(way.end);
+        if (way.opening)
+            server.set_content("f", "");
+        server.release(opcode);
+        EXPECT_TRUE(wait_until(10s, [&] { return size() == model.size(); })) << size();
+        EXPECT_EQ(difference(model, pread_all(file, 100000, 0)), "");
+        model += "appended";
+        ASSERT_EQ(write(appending, "appended", 8), 8);
+        EXPECT_EQ(size(), model.size());
+        ASSERT_EQ(fsync(file), 0);
+        EXPECT_EQ(difference(model, server.content("f")), "");
+        drop_pages(file);
+        EXPECT_EQ(difference(model, pread_all(file, 100000, 0)), "");
+    }
+}
+
+// The end is where the server's file ends once that is written back.
+GUEST_TEST(Truncate, OfAKilledTaskLeavesWhatIsWrittenBehindTheEndMeanwhile) {
+    needs_fusewb();
+    for (bool mapped : {false, true}) {
+        RawServer server({.name = mapped ? "mapped" : "written"});
+        constexpr std::size_t page = 4096;
+        std::string model = pattern(16 * page, 1);
+        server.set_content("f", model);
+        Fd file(server.mnt("f"), O_RDWR);
+        auto *map = static_cast<char *>(
+            mmap(nullptr, model.size(), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0));
+        ASSERT_NE(map, MAP_FAILED);
+        EXPECT_EQ(difference(model, {map, model.size()}), "");
+        server.hold(FUSE_SETATTR);
+        Task truncating("truncation", [&] { return ftruncate(file, 100) ? errno : 0; });
+        ASSERT_TRUE(server.wait_held(FUSE_SETATTR, 1)) << truncating.where();
+        ASSERT_TRUE(truncating.kill_within(20s)) << truncating.where();
+        if (mapped)
+            std::memcpy(map + 5 * page, pattern(page, 2).data(), page);
+        else
+            pwrite_all(file, pattern(page, 2), 5 * page);
+        server.release(FUSE_SETATTR);
+        model.resize(100);
+        model.resize(5 * page, '\0');
+        model += pattern(page, 2);
+        struct stat st;
+        EXPECT_TRUE(wait_until(10s, [&] {
+            return fstat(file, &st) == 0 && std::size_t(st.st_size) == model.size();
+        })) << st.st_size;
+        EXPECT_EQ(difference(model, pread_all(file, 100000, 0)), "");
+        EXPECT_EQ(difference(model, {map, model.size()}), "");
+        ASSERT_EQ(fsync(file), 0);
+        EXPECT_EQ(difference(model, server.content("f")), "");
+        munmap(map, 16 * page);
     }
 }
 
