@@ -58,8 +58,8 @@ static int ask(struct file *file, int mode, loff_t offset, loff_t length)
 	req = alloc_request(inode, h, mode, offset, length);
 	if (!req)
 		return -ENOMEM;
-	/* Memory that is only allocated says the same before and after. */
-	if (zeroes)
+	/* Memory that is only allocated, before the end, says the same before and after. */
+	if (zeroes || grows)
 		err = fusewb_range_call(req, inode, h, offset, end - 1);
 	else
 		err = fusewb_req_call(req);

@@ -4,6 +4,7 @@
  * it that was issued before, and before every later one.
  */
 #include <linux/fs.h>
+#include <linux/falloc.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 
@@ -157,18 +158,56 @@ static void truncated_late(struct inode *inode, loff_t size)
 	fusewb_touch_ctime(inode);
 }
 
+static u64 bytes_written(const struct fusewb_req *req, u64 asked)
+{
+	const struct fuse_copy_file_range_out *out64 = req->out_args;
+	const struct fuse_write_out *out = req->out_args;
+
+	/* A count that was not asked for is none. */
+	return min(asked, req->in.opcode == FUSE_COPY_FILE_RANGE_64 ? out64->bytes_copied :
+								      out->size);
+}
+
+/* The server did what was asked, in writeback mode. */
+static void moved_end_late(struct inode *inode, const struct fusewb_req *req)
+{
+	const struct fuse_copy_file_range_in *copy = req->in_args;
+	const struct fuse_fallocate_in *fallocate = req->in_args;
+	const struct fuse_setattr_in *setattr = req->in_args;
+	const struct fuse_write_in *write = req->in_args;
+
+	switch (req->in.opcode) {
+	case FUSE_OPEN:
+		truncated_late(inode, 0);
+		break;
+	case FUSE_SETATTR:
+		truncated_late(inode, setattr->size);
+		break;
+	case FUSE_FALLOCATE:
+		if (!(fallocate->mode & FALLOC_FL_KEEP_SIZE))
+			fusewb_grow(inode, fallocate->offset + fallocate->length);
+		break;
+	case FUSE_WRITE:
+		fusewb_grow(inode, write->offset + bytes_written(req, write->size));
+		break;
+	case FUSE_COPY_FILE_RANGE:
+	case FUSE_COPY_FILE_RANGE_64:
+		fusewb_grow(inode, copy->off_out + bytes_written(req, copy->len));
+		break;
+	}
+}
+
 /* What was written back before; only what was written or changed by a mapping since stays. */
 void fusewb_range_done_late(struct fusewb_req *req)
 {
 	const struct fusewb_range *range = &req->io.range;
-	const struct fuse_setattr_in *in = req->in_args;
 	struct inode *inode = req->io.inode;
 
 	if (inode) {
 		drop_each(inode->i_mapping, range->first, min_t(u64, range->last, LLONG_MAX),
 			  invalidate, NULL);
-		if (range->last == U64_MAX && !req->error && fusewb_local_times(inode))
-			truncated_late(inode, req->in.opcode == FUSE_SETATTR ? in->size : 0);
+		if (!req->error && fusewb_local_times(inode))
+			moved_end_late(inode, req);
 	}
 	fusewb_range_done(req);
 }

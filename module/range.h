@@ -46,8 +46,8 @@ void fusewb_range_done(struct fusewb_req *req);
 /**
  * fusewb_range_done_late() - the same where nobody waited for the answer
  *
- * As req->orphan: what is cached of the range may be old, and is dropped. If it was
- * a truncation, the file ends there, or behind it at what is dirty.
+ * As req->orphan: what is cached of the range may be old, and is dropped. The file
+ * ends where the server did that, or after a truncation behind it at what is dirty.
  */
 void fusewb_range_done_late(struct fusewb_req *req);
 

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <functional>
 
 #include <fcntl.h>
 #include <linux/falloc.h>
@@ -312,6 +313,64 @@ GUEST_TEST(Truncate, MovesTheEndThoughItsTaskWasKilled) {
         ASSERT_EQ(fsync(file), 0);
         EXPECT_EQ(difference(model, server.content("f")), "");
         drop_pages(file);
+        EXPECT_EQ(difference(model, pread_all(file, 100000, 0)), "");
+    }
+}
+
+// By a task that was killed before the server had done it.
+GUEST_TEST(EndOfFile, MovesWithWhatIsDoneLate) {
+    needs_fusewb();
+    alignas(4096) static char bytes[4096];
+    struct {
+        const char *what;
+        std::uint32_t opcode;
+        std::function<int(const RawServer &, int)> grow;
+    } ways[] = {
+        {"fallocate", FUSE_FALLOCATE,
+         [](const RawServer &, int fd) { return allocate(fd, 0, 4096, 4096); }},
+        {"zeroed", FUSE_FALLOCATE,
+         [](const RawServer &, int fd) { return allocate(fd, FALLOC_FL_ZERO_RANGE, 4096, 4096); }},
+        {"direct", FUSE_WRITE,
+         [](const RawServer &server, int) {
+             Fd direct(server.mnt("f"), O_WRONLY | O_DIRECT);
+             return pwrite(direct, bytes, 4096, 4096) < 0 ? errno : 0;
+         }},
+        {"copy", protocol::copy_file_range_64,
+         [](const RawServer &, int fd) {
+             off64_t from = 0, to = 4096;
+             return copy_file_range(fd, &from, fd, &to, 4096, 0) < 0 ? errno : 0;
+         }},
+    };
+    for (const auto &way : ways) {
+        SCOPED_TRACE(way.what);
+        RawServer server({.name = way.what});
+        std::string model = pattern(4096, 1);
+        server.set_content("f", model);
+        Fd file(server.mnt("f"), O_RDWR), appending(server.mnt("f"), O_WRONLY | O_APPEND);
+        server.hold(way.opcode);
+        Task growing("growing", [&] { return way.grow(server, file); });
+        ASSERT_TRUE(server.wait_held(way.opcode, 1)) << growing.where();
+        ASSERT_TRUE(growing.kill_within(20s)) << growing.where();
+        model.resize(8192);
+        for (const Request &request : server.lose(way.opcode)) {
+            server.set_content("f", model);
+            std::uint64_t count = 4096;
+            fuse_write_out out{4096, 0};
+            if (way.opcode == FUSE_FALLOCATE)
+                server.answer(request, {});
+            else if (way.opcode == FUSE_WRITE)
+                server.answer(request, bytes_of(out));
+            else
+                server.answer(request, bytes_of(count));
+        }
+        struct stat st;
+        EXPECT_TRUE(wait_until(10s, [&] {
+            return fstat(file, &st) == 0 && std::size_t(st.st_size) == model.size();
+        })) << st.st_size;
+        model += "appended";
+        ASSERT_EQ(write(appending, "appended", 8), 8);
+        ASSERT_EQ(fsync(file), 0);
+        EXPECT_EQ(difference(model, server.content("f")), "");
         EXPECT_EQ(difference(model, pread_all(file, 100000, 0)), "");
     }
 }
