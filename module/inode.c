@@ -37,34 +37,14 @@ struct inode *fusewb_alloc_inode(struct super_block *sb)
 
 	if (!fi)
 		return NULL;
+	/* It may have been another inode before. */
+	memset_after(fi, 0, inode);
 	mutex_init(&fi->turn);
-	fi->nodeid = 0;
-	fi->generation = 0;
-	fi->nlookup = 0;
-	fi->attr_version = 0;
-	fi->attr_valid_until = 0;
-	fi->attr_asked = 0;
-	fi->orig_ino = 0;
-	fi->orig_mode = 0;
-	fi->blksize = 0;
-	fi->no_capability = 0;
-	fi->link = NULL;
-	fi->link_version = 0;
-	fi->btime_known = false;
-	fi->btime_asked = false;
-	fi->times_dirty = false;
-	fi->times_flush = NULL;
-	fi->lookups_follow = false;
-	fi->listed = false;
-	atomic64_set(&fi->dir_version, 0);
 	spin_lock_init(&fi->lock);
-	fi->dir_busy = 0;
 	init_waitqueue_head(&fi->dir_wait);
 	INIT_LIST_HEAD(&fi->write_handles);
 	fusewb_inflight_init(fi);
 	fusewb_reading_init(fi);
-	atomic_set(&fi->recalls, 0);
-	atomic_set(&fi->migrating, 0);
 	return &fi->inode;
 }
 
