@@ -34,6 +34,7 @@
 
 /*
  * @refs: the end's, and that of a cancellation
+ * @unwanted: it was cancelled
  * @queued: the request was
  * @mm: of @to, NULL for a write
  * @segments: of @to, or NULL
@@ -43,6 +44,7 @@ struct aio {
 	struct fusewb_req *req;
 	fusewb_aio_finish_t finish;
 	refcount_t refs;
+	bool unwanted;
 	int error;
 	size_t len;
 	struct completion queued;
@@ -98,6 +100,13 @@ static bool finish_read(struct aio *aio, bool may_fault)
 	return true;
 }
 
+/* It may wait behind others there, but not when nobody wants it any more. */
+static void end_unwanted(struct aio *aio)
+{
+	if (READ_ONCE(aio->unwanted) && cancel_work(&aio->faulted))
+		complete_call(aio, -EINTR);
+}
+
 static void ended_work(struct work_struct *work)
 {
 	struct aio *aio = container_of(work, struct aio, ended);
@@ -109,8 +118,14 @@ static void ended_work(struct work_struct *work)
 		/* Nobody is left to copy it to. */
 		complete_call(aio, -EINTR);
 	} else {
-		if (!finish_read(aio, false))
+		refcount_inc(&aio->refs);
+		if (!finish_read(aio, false)) {
 			queue_work(faulting, &aio->faulted);
+			/* Pairs with cancelled_work(): one of them sees the other's. */
+			smp_mb();
+			end_unwanted(aio);
+		}
+		put(aio);
 		/* Who gives up the last one waits for all calls from there. */
 		mmput_async(mm);
 	}
@@ -143,6 +158,10 @@ static void cancelled_work(struct work_struct *work)
 
 	wait_for_completion(&aio->queued);
 	fusewb_req_give_up(aio->req, -EINTR);
+	WRITE_ONCE(aio->unwanted, true);
+	/* Pairs with ended_work(). */
+	smp_mb();
+	end_unwanted(aio);
 	put(aio);
 }
 

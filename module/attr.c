@@ -403,7 +403,7 @@ static int send_setattr(struct inode *inode, struct iattr *attr, bool truncates)
 		.out = { { NULL, sizeof(struct fuse_attr_out) } },
 		.nr_out = 1,
 	};
-	u64 asked = fusewb_attr_version(conn), until = 0;
+	u64 asked = fusewb_attr_version(conn), until = 0, now;
 	const struct fuse_attr_out *out;
 	struct fusewb_req *req;
 	int err;
@@ -432,9 +432,10 @@ static int send_setattr(struct inode *inode, struct iattr *attr, bool truncates)
 	if (local)
 		set_local_times(inode, attr);
 	/* Newer than anything else, but not than a late change of another task. */
+	now = fusewb_attr_version(conn);
 	if (!fusewb_attr_doubted(conn, asked))
 		until = fusewb_valid_until(out->attr_valid, out->attr_valid_nsec);
-	fusewb_change_attributes(inode, &out->attr, until, fusewb_attr_version(conn));
+	fusewb_change_attributes(inode, &out->attr, until, now);
 put:
 	fusewb_req_put(req);
 	return err;

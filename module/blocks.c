@@ -189,11 +189,12 @@ bool fusewb_blocks_has(struct folio *folio, size_t off)
 	       (!blocks || test_bit(off >> PAGE_SHIFT, blocks->dirty));
 }
 
-bool fusewb_blocks_whole(struct folio *folio)
+bool fusewb_blocks_whole(struct folio *folio, size_t end)
 {
 	struct fusewb_blocks *blocks = blocks_of(folio);
+	unsigned int nr = DIV_ROUND_UP(end, PAGE_SIZE);
 
-	return !blocks || bitmap_full(blocks->dirty, folio_nr_pages(folio));
+	return !blocks || find_first_zero_bit(blocks->dirty, nr) >= nr;
 }
 
 bool fusewb_blocks_left(struct folio *folio, size_t end)

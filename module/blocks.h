@@ -58,8 +58,10 @@ bool fusewb_blocks_spell_out(struct folio *folio);
 /** fusewb_blocks_has() - is the page with @off dirty? The folio is locked. */
 bool fusewb_blocks_has(struct folio *folio, size_t off);
 
-/** fusewb_blocks_whole() - is each page of a dirty folio dirty? It is locked. */
-bool fusewb_blocks_whole(struct folio *folio);
+/** fusewb_blocks_whole() - is each page of a dirty folio dirty? It is locked.
+ * @end: pages from here on do not count, at most the folio's size
+ */
+bool fusewb_blocks_whole(struct folio *folio, size_t end);
 
 /** fusewb_blocks_left() - has it marks of dirty pages below @end? */
 bool fusewb_blocks_left(struct folio *folio, size_t end);

@@ -223,33 +223,53 @@ static int copy_payload(struct fusewb_req *req, struct iov_iter *from)
 	return 0;
 }
 
-/*
- * A folio that a mapping dirtied meanwhile could not be dropped, and will be
- * written back as a whole: it has to have the new bytes too.
- */
-static void update_dirty(struct address_space *mapping, struct iov_iter *from, loff_t pos,
-			 size_t len)
+/* Return: bytes of @span from @done on that were copied to a page of the file, or passed over. */
+static size_t update_part(struct address_space *mapping, loff_t pos,
+			  const struct fusewb_span *span, size_t done, size_t len)
 {
-	while (len) {
-		struct folio *folio = filemap_get_folio(mapping, pos >> PAGE_SHIFT);
-		size_t n = min_t(size_t, len, PAGE_SIZE - offset_in_page(pos));
-		size_t copied = 0;
+	struct folio *folio = filemap_get_folio(mapping, pos >> PAGE_SHIFT);
+	size_t off = span->off + done;
+	size_t n = min3(len, PAGE_SIZE - offset_in_page(pos), PAGE_SIZE - offset_in_page(off));
+	void *from, *to;
 
-		/* A dirty one is uptodate: whoever has it locked does not wait. */
-		if (!IS_ERR_OR_NULL(folio) && folio_test_dirty(folio)) {
-			fault_in_iov_iter_readable(from, n);
-			folio_lock(folio);
-			if (folio->mapping == mapping && folio_contains(folio, pos >> PAGE_SHIFT))
-				copied = copy_folio_from_iter_atomic(folio,
-								     offset_in_folio(folio, pos),
-								     n, from);
-			folio_unlock(folio);
+	if (IS_ERR_OR_NULL(folio))
+		return n;
+	/* A dirty one is uptodate: whoever has it locked does not wait. */
+	if (folio_test_dirty(folio)) {
+		folio_lock(folio);
+		if (folio->mapping == mapping && folio_contains(folio, pos >> PAGE_SHIFT)) {
+			from = kmap_local_folio(span->folio, off);
+			to = kmap_local_folio(folio, offset_in_folio(folio, pos));
+			memcpy(to, from, n);
+			kunmap_local(to);
+			kunmap_local(from);
+			flush_dcache_folio(folio);
 		}
-		if (!IS_ERR_OR_NULL(folio))
-			folio_put(folio);
-		iov_iter_advance(from, n - copied);
-		pos += n;
-		len -= n;
+		folio_unlock(folio);
+	}
+	folio_put(folio);
+	return n;
+}
+
+/*
+ * A folio that was dirtied meanwhile could not be dropped, and more of it may be
+ * written back than what was dirtied: it has to have the new bytes too, of which
+ * there are @len. They are not the caller's any more, for a fault of his memory may
+ * wait for this very range.
+ */
+static void update_dirty(struct fusewb_req *req, struct address_space *mapping, size_t len)
+{
+	loff_t pos = req->io.range.first;
+	unsigned int i;
+
+	for (i = 0; i < req->nr_spans; i++) {
+		const struct fusewb_span *span = &req->spans[i];
+		size_t end = min_t(size_t, span->len, len), done = 0;
+
+		while (done < end)
+			done += update_part(mapping, pos + done, span, done, end - done);
+		pos += end;
+		len -= end;
 	}
 }
 
@@ -282,6 +302,7 @@ static struct fusewb_req *alloc_write(struct kiocb *iocb, struct fusewb_handle *
 	if (!req)
 		return NULL;
 	req->payload_in = true;
+	req->io.copied = true;
 	if (fusewb_req_alloc_payload(req, len, GFP_KERNEL_ACCOUNT)) {
 		fusewb_req_put(req);
 		return NULL;
@@ -342,6 +363,8 @@ static ssize_t take_count(struct fusewb_req *req, struct inode *inode, int err)
 	}
 	/* Not known, after an error, what the server has now. */
 	fusewb_drop_clean(inode, range->first, range->last);
+	if (ret > 0 && fusewb_has_dirty(inode))
+		update_dirty(req, inode->i_mapping, ret);
 	return ret;
 }
 
@@ -349,7 +372,6 @@ static ssize_t take_count(struct fusewb_req *req, struct inode *inode, int err)
 static ssize_t write_part(struct kiocb *iocb, struct iov_iter *from, size_t len, bool shared)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
-	struct iov_iter source = *from;
 	struct fusewb_req *req = begin_write(iocb, from, len, shared);
 	ssize_t ret;
 
@@ -359,8 +381,6 @@ static ssize_t write_part(struct kiocb *iocb, struct iov_iter *from, size_t len,
 	/* If it was left, the range is the late answer's. */
 	if (!req->left) {
 		ret = take_count(req, inode, ret);
-		if (ret > 0 && fusewb_has_dirty(inode))
-			update_dirty(inode->i_mapping, &source, iocb->ki_pos, ret);
 		fusewb_range_done(req);
 	}
 	iov_iter_revert(from, len - max_t(ssize_t, ret, 0));

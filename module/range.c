@@ -94,13 +94,13 @@ static void leave(struct folio *folio)
 /* As a whole, unless it is dirty. @end: moved behind what is, if not NULL */
 static void invalidate(struct folio *folio, size_t first, size_t last, loff_t *end)
 {
-	loff_t pos = folio_pos(folio);
+	loff_t pos = folio_pos(folio), size = i_size_read(folio->mapping->host);
 	size_t len;
 
 	fusewb_blocks_unmap(folio, 0, folio_size(folio));
 	if (!folio_test_dirty(folio))
 		generic_error_remove_folio(folio->mapping, folio);
-	else if (!fusewb_blocks_whole(folio))
+	else if (!fusewb_blocks_whole(folio, clamp_t(loff_t, size - pos, 0, folio_size(folio))))
 		leave(folio);
 	if (!end || !folio->mapping || !folio_test_dirty(folio))
 		return;
@@ -208,6 +208,9 @@ void fusewb_range_done_late(struct fusewb_req *req)
 			  invalidate, NULL);
 		if (!req->error && fusewb_local_times(inode))
 			moved_end_late(inode, req);
+		/* A truncation that ended meanwhile did not know of it. */
+		if (range->last != U64_MAX)
+			fusewb_server_has(FUSEWB_I(inode), range->last + 1);
 	}
 	fusewb_range_done(req);
 }

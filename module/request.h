@@ -79,7 +79,7 @@ struct fusewb_span {
  * @inode: pinned, see fusewb_put_inode_later()
  * @handle: a reference
  * @nr_pages: WRITE: what it is charged with as WB_WRITEBACK
- * @copied: WRITE of writeback: the payload is a private copy
+ * @copied: WRITE: the payload is a private copy, and kept until the answer
  * @recalled: WRITE of writeback: it ends because its bytes are dirty again
  * @retry_since: WRITE of writeback: jiffies of the first answer that asked to
  *	try again, 0: there was none

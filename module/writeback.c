@@ -392,11 +392,12 @@ static enum outcome issue_locked(struct issue *is, struct folio *folio, bool aga
 	/* What fsync had to write has been issued since: it is newer by now. */
 	if (again && !xa_get_mark(&is->mapping->i_pages, folio->index, PAGECACHE_TAG_TOWRITE))
 		return DONE;
+	/* A truncation is about to drop what is behind the end, or to move the end back. */
+	if (size < pos + folio_size(folio) &&
+	    fusewb_inflight_overlaps(FUSEWB_I(is->inode), max(pos, size),
+				     pos + folio_size(folio) - 1))
+		return BUSY;
 	if (pos >= size) {
-		/* A truncation is about to drop it, or to find it and move the end back. */
-		if (fusewb_inflight_overlaps(FUSEWB_I(is->inode), pos,
-					     pos + folio_size(folio) - 1))
-			return BUSY;
 		folio_cancel_dirty(folio);
 		clear_marks(is->mapping, folio->index, last);
 		return DONE;

@@ -150,6 +150,26 @@ GUEST_TEST(Aio, ACallThatIsCancelledEndsAndItsWriteStaysInOrder) {
     EXPECT_EQ(later.server.content("f"), "");
 }
 
+// The page is dirty when the answer comes, so it is not dropped, and is written back as a whole.
+GUEST_TEST(Aio, WhatIsWrittenBesideItInAPageDoesNotUndoIt) {
+    needs_fusewb();
+    Later later({});
+    Fd cached(later.server.mnt("f"), O_RDWR);
+    ASSERT_EQ(pread_all(cached, 4096, 0), later.data.substr(0, 4096));
+    later.server.hold(FUSE_WRITE);
+    std::memset(later.memory.at(), 'n', 512);
+    later.aio.submit(IOCB_CMD_PWRITE, later.file, later.memory.at(), 512, 0, 1);
+    ASSERT_TRUE(later.server.wait_held(FUSE_WRITE, 1));
+    pwrite_all(cached, "y", 1000);
+    later.server.release(FUSE_WRITE);
+    EXPECT_EQ(later.aio.wait(1)[1], 512);
+    later.data.replace(0, 512, 512, 'n');
+    later.data[1000] = 'y';
+    EXPECT_EQ(difference(later.data, pread_all(cached, later.data.size(), 0)), "");
+    ASSERT_EQ(fsync(cached), 0);
+    EXPECT_EQ(difference(later.data, later.server.content("f")), "");
+}
+
 // The server thinks and thinks: a task that has calls under way can be killed all the same, of
 // which some are queued yet.
 GUEST_TEST(Aio, ATaskWithCallsUnderWayCanBeKilled) {
@@ -194,8 +214,8 @@ GUEST_TEST(Aio, EndsAtItsDeadlineAndWithTheConnection) {
         EXPECT_EQ(results[1], abort ? -ENOTCONN : -ETIMEDOUT);
         EXPECT_EQ(results[2], abort ? -ENOTCONN : -ETIMEDOUT);
         if (!abort) {
-            netlink.set_policy(connection.id,
-                               {{FUSEWB_A_POLICY_DEADLINE_READ, 0}, {FUSEWB_A_POLICY_DEADLINE_WRITEBACK, 0}});
+            netlink.set_policy(connection.id, {{FUSEWB_A_POLICY_DEADLINE_READ, 0},
+                                               {FUSEWB_A_POLICY_DEADLINE_WRITEBACK, 0}});
             // The late answers.
             later.server.release(FUSE_READ);
             later.server.release(FUSE_WRITE);
