@@ -27,8 +27,8 @@
 #include "request.h"
 
 /*
- * Bytes of payload of one connection. Who submits more waits for the server, for
- * the memory is charged to nobody.
+ * Bytes of payload of one connection. Who submits more waits for the server, so
+ * that one that hangs has no more of the kernel's memory.
  */
 #define AIO_MOST ((s64)SZ_64M)
 

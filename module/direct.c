@@ -273,11 +273,11 @@ static void update_dirty(struct fusewb_req *req, struct address_space *mapping, 
 	}
 }
 
-static struct fusewb_req *alloc_write(struct kiocb *iocb, struct fusewb_handle *h, size_t len)
+static struct fusewb_req *alloc_write(struct kiocb *iocb, size_t len)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	struct fuse_write_in in = {
-		.fh = h->fh,
+		.fh = fusewb_file_handle(iocb->ki_filp)->fh,
 		.offset = iocb->ki_pos,
 		.size = len,
 		.flags = iocb->ki_filp->f_flags,
@@ -318,9 +318,8 @@ static struct fusewb_req *begin_write(struct kiocb *iocb, struct iov_iter *from,
 				      bool shared)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
-	struct fusewb_handle *h = fusewb_file_handle(iocb->ki_filp);
 	u64 first = iocb->ki_pos, last = first + len - 1;
-	struct fusewb_req *req = alloc_write(iocb, h, len);
+	struct fusewb_req *req = alloc_write(iocb, len);
 	int err;
 
 	if (!req)
@@ -336,10 +335,7 @@ static struct fusewb_req *begin_write(struct kiocb *iocb, struct iov_iter *from,
 	if (err)
 		goto revert;
 
-	ihold(inode);
-	req->io.inode = inode;
-	req->io.handle = fusewb_handle_get(h);
-	req->orphan = fusewb_range_done_late;
+	fusewb_range_pin(req, inode, fusewb_file_handle(iocb->ki_filp));
 	return req;
 revert:
 	iov_iter_revert(from, len);
@@ -348,13 +344,16 @@ put:
 	return ERR_PTR(err);
 }
 
-/* Return: bytes that the server took, or an error. The range is still held. */
-static ssize_t take_count(struct fusewb_req *req, struct inode *inode, int err)
+/* @err: of the request. Return: bytes that the server took, or an error. */
+static ssize_t end_write(struct fusewb_req *req, struct inode *inode, int err)
 {
 	const struct fusewb_range *range = &req->io.range;
 	const struct fuse_write_out *out = req->out_args;
 	ssize_t ret = err;
 
+	/* The range is the late answer's. */
+	if (req->left)
+		return err;
 	if (!err && (out->size > req->payload_len || !out->size))
 		ret = fusewb_bad_answer(req->conn, FUSE_WRITE, "a count that was not asked for");
 	if (!ret) {
@@ -365,6 +364,7 @@ static ssize_t take_count(struct fusewb_req *req, struct inode *inode, int err)
 	fusewb_drop_clean(inode, range->first, range->last);
 	if (ret > 0 && fusewb_has_dirty(inode))
 		update_dirty(req, inode->i_mapping, ret);
+	fusewb_range_done(req);
 	return ret;
 }
 
@@ -377,12 +377,7 @@ static ssize_t write_part(struct kiocb *iocb, struct iov_iter *from, size_t len,
 
 	if (IS_ERR(req))
 		return PTR_ERR(req);
-	ret = fusewb_req_call(req);
-	/* If it was left, the range is the late answer's. */
-	if (!req->left) {
-		ret = take_count(req, inode, ret);
-		fusewb_range_done(req);
-	}
+	ret = end_write(req, inode, fusewb_req_call(req));
 	iov_iter_revert(from, len - max_t(ssize_t, ret, 0));
 	fusewb_req_put(req);
 	return ret;
@@ -391,13 +386,7 @@ static ssize_t write_part(struct kiocb *iocb, struct iov_iter *from, size_t len,
 static ssize_t finish_write(struct kiocb *iocb, struct fusewb_req *req, int error,
 			    struct iov_iter *to)
 {
-	ssize_t ret = error;
-
-	if (!req->left) {
-		ret = take_count(req, file_inode(iocb->ki_filp), error);
-		fusewb_range_done(req);
-	}
-	return ret;
+	return end_write(req, file_inode(iocb->ki_filp), error);
 }
 
 static ssize_t write_later(struct kiocb *iocb, struct iov_iter *from, bool shared)

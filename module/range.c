@@ -215,6 +215,15 @@ void fusewb_range_done_late(struct fusewb_req *req)
 	fusewb_range_done(req);
 }
 
+void fusewb_range_pin(struct fusewb_req *req, struct inode *inode, struct fusewb_handle *h)
+{
+	ihold(inode);
+	req->io.inode = inode;
+	if (h)
+		req->io.handle = fusewb_handle_get(h);
+	req->orphan = fusewb_range_done_late;
+}
+
 /* @h: that the request names, or NULL */
 static int call_held(struct fusewb_req *req, struct inode *inode, struct fusewb_handle *h,
 		     u64 first, u64 last)
@@ -223,11 +232,7 @@ static int call_held(struct fusewb_req *req, struct inode *inode, struct fusewb_
 
 	if (err)
 		return err;
-	ihold(inode);
-	req->io.inode = inode;
-	if (h)
-		req->io.handle = fusewb_handle_get(h);
-	req->orphan = fusewb_range_done_late;
+	fusewb_range_pin(req, inode, h);
 	return fusewb_req_call(req);
 }
 

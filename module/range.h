@@ -40,6 +40,14 @@ int fusewb_truncate_call(struct fusewb_req *req, struct inode *inode, loff_t siz
  */
 void fusewb_truncated(struct inode *inode, loff_t size);
 
+/**
+ * fusewb_range_pin() - @req holds its range by now: what it needs stays until then
+ * @h: that it names, or NULL
+ *
+ * Until fusewb_range_done(), which is called late if nobody waits for the answer.
+ */
+void fusewb_range_pin(struct fusewb_req *req, struct inode *inode, struct fusewb_handle *h);
+
 /** fusewb_range_done() - the range is free again, and so is what @req pinned. */
 void fusewb_range_done(struct fusewb_req *req);
 

@@ -194,36 +194,41 @@ GUEST_TEST(Aio, ATaskWithCallsUnderWayCanBeKilled) {
     }
 }
 
-GUEST_TEST(Aio, EndsAtItsDeadlineAndWithTheConnection) {
+namespace {
+
+// One call of each kind, of which the server answers none in time.
+void expect_both_end(Later &later, int error, const std::function<void()> &meanwhile) {
+    later.server.hold(FUSE_READ);
+    later.server.hold(FUSE_WRITE);
+    later.aio.submit(IOCB_CMD_PREAD, later.file, later.memory.at(), size, 0, 1);
+    later.aio.submit(IOCB_CMD_PWRITE, later.file, later.memory.at(size), size, size, 2);
+    meanwhile();
+    auto results = later.aio.wait(2);
+    EXPECT_EQ(results[1], -error);
+    EXPECT_EQ(results[2], -error);
+}
+
+} // namespace
+
+GUEST_TEST(Aio, EndsAtItsDeadline) {
     needs_fusewb();
     Later later({});
     Netlink netlink;
     Connection connection = later.server.connection();
-    later.server.hold(FUSE_READ);
-    later.server.hold(FUSE_WRITE);
-    for (bool abort : {false, true}) {
-        if (!abort)
-            netlink.set_policy(connection.id, {{FUSEWB_A_POLICY_DEADLINE_READ, 100},
-                                               {FUSEWB_A_POLICY_DEADLINE_WRITEBACK, 100},
-                                               {FUSEWB_A_POLICY_ACTION, FUSEWB_ACTION_FAIL}});
-        later.aio.submit(IOCB_CMD_PREAD, later.file, later.memory.at(), size, 0, 1);
-        later.aio.submit(IOCB_CMD_PWRITE, later.file, later.memory.at(size), size, size, 2);
-        if (abort)
-            netlink.abort(connection.id);
-        auto results = later.aio.wait(2);
-        EXPECT_EQ(results[1], abort ? -ENOTCONN : -ETIMEDOUT);
-        EXPECT_EQ(results[2], abort ? -ENOTCONN : -ETIMEDOUT);
-        if (!abort) {
-            netlink.set_policy(connection.id, {{FUSEWB_A_POLICY_DEADLINE_READ, 0},
-                                               {FUSEWB_A_POLICY_DEADLINE_WRITEBACK, 0}});
-            // The late answers.
-            later.server.release(FUSE_READ);
-            later.server.release(FUSE_WRITE);
-            EXPECT_TRUE(wait_until(20s, [&] { return netlink.requests(connection.id).empty(); }));
-            later.server.hold(FUSE_READ);
-            later.server.hold(FUSE_WRITE);
-        }
-    }
+    netlink.set_policy(connection.id, {{FUSEWB_A_POLICY_DEADLINE_READ, 100},
+                                       {FUSEWB_A_POLICY_DEADLINE_WRITEBACK, 100},
+                                       {FUSEWB_A_POLICY_ACTION, FUSEWB_ACTION_FAIL}});
+    expect_both_end(later, ETIMEDOUT, [] {});
+    // The late answers.
+    later.server.release(FUSE_READ);
+    later.server.release(FUSE_WRITE);
+    EXPECT_TRUE(wait_until(20s, [&] { return netlink.requests(connection.id).empty(); }));
+}
+
+GUEST_TEST(Aio, EndsWithTheConnection) {
+    needs_fusewb();
+    Later later({});
+    expect_both_end(later, ENOTCONN, [&] { Netlink().abort(later.server.connection().id); });
 }
 
 // A server that did not say that it wants this has one call at a time to answer.

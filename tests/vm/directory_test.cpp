@@ -118,24 +118,38 @@ GUEST_TEST(Directory, ListingBringsTheAttributesIfTheServerSaysSo) {
     }
 }
 
+namespace {
+
+RawServer::Options of_one_or_many(bool parallel, std::string type = {}) {
+    return {.init_flags = parallel ? std::uint64_t(FUSE_PARALLEL_DIROPS) : 0,
+            .name = parallel ? "parallel" : "serial",
+            .type = std::move(type)};
+}
+
+// Both work in a directory, of which the server has one at a time unless they are parallel.
+void expect_side_by_side(RawServer &server, bool parallel, std::uint32_t opcode,
+                         std::function<int()> work, std::function<int()> more, int status) {
+    server.hold(opcode);
+    Task one("one", std::move(work)), other("other", std::move(more));
+    ASSERT_TRUE(server.wait_held(opcode, parallel ? 2 : 1));
+    EXPECT_FALSE(wait_until(300ms, [&] { return server.held(opcode) > (parallel ? 2u : 1u); }));
+    server.release(opcode);
+    for (Task *task : {&one, &other}) {
+        EXPECT_TRUE(task->ends_within(20s)) << task->where();
+        EXPECT_EQ(task->status(), status);
+    }
+}
+
+} // namespace
+
 GUEST_TEST(Directory, LookupsRunSideBySideIfTheServerSaysSo) {
     needs_fusewb();
     for (bool parallel : {true, false}) {
-        RawServer server({.init_flags = parallel ? std::uint64_t(FUSE_PARALLEL_DIROPS) : 0,
-                          .name = parallel ? "parallel" : "serial"});
-        server.hold(FUSE_LOOKUP);
+        RawServer server(of_one_or_many(parallel));
         auto look = [&](const char *name) {
             return [&server, name] { return access(server.mnt(name).c_str(), F_OK) ? errno : 0; };
         };
-        Task one("look", look("one")), other("look", look("other"));
-        ASSERT_TRUE(server.wait_held(FUSE_LOOKUP, parallel ? 2 : 1));
-        EXPECT_FALSE(
-            wait_until(300ms, [&] { return server.held(FUSE_LOOKUP) > (parallel ? 2u : 1u); }));
-        server.release(FUSE_LOOKUP);
-        for (Task *task : {&one, &other}) {
-            EXPECT_TRUE(task->ends_within(20s)) << task->where();
-            EXPECT_EQ(task->status(), ENOENT);
-        }
+        expect_side_by_side(server, parallel, FUSE_LOOKUP, look("one"), look("other"), ENOENT);
     }
 }
 
@@ -143,23 +157,12 @@ ON_CLIENTS(DirectoryListing, "fusewb", "fuse");
 
 CLIENT_TEST(DirectoryListing, RunsBesideAnotherIfTheServerSaysSo) {
     for (bool parallel : {true, false}) {
-        RawServer server({.init_flags = parallel ? std::uint64_t(FUSE_PARALLEL_DIROPS) : 0,
-                          .name = parallel ? "parallel" : "serial",
-                          .type = client.type});
+        RawServer server(of_one_or_many(parallel, client.type));
         server.set_content("f", "");
-        server.hold(FUSE_READDIR);
         auto list = [&] {
             return std::distance(fs::directory_iterator(server.mnt()), {}) == 1 ? 0 : ENOENT;
         };
-        Task one("list", list), other("list", list);
-        ASSERT_TRUE(server.wait_held(FUSE_READDIR, parallel ? 2 : 1));
-        EXPECT_FALSE(
-            wait_until(300ms, [&] { return server.held(FUSE_READDIR) > (parallel ? 2u : 1u); }));
-        server.release(FUSE_READDIR);
-        for (Task *task : {&one, &other}) {
-            EXPECT_TRUE(task->ends_within(20s)) << task->where();
-            EXPECT_EQ(task->status(), 0);
-        }
+        expect_side_by_side(server, parallel, FUSE_READDIR, list, list, 0);
     }
 }
 

@@ -408,6 +408,25 @@ std::vector<Sized> sized_answers() {
     };
 }
 
+// The operation gets the answer and fails, which is counted and said.
+template <typename Case>
+void expect_refused(RawServer &server, const Case &one,
+                    const std::function<std::string(const Request &)> &answer, int error,
+                    const std::string &what) {
+    server.set_content("f", "content");
+    KernelLog log;
+    server.on(one.opcode, [&](const Request &request) {
+        server.answer(request, answer(request));
+        return true;
+    });
+    errno = 0;
+    EXPECT_LT(one.act(server), 0);
+    EXPECT_EQ(errno, error);
+    EXPECT_GE(server.connection()[FUSEWB_A_COUNTER_MALFORMED], 1u);
+    EXPECT_TRUE(log.says("the server answered " + std::string(one.operation) + " with " + what));
+    server.on(one.opcode, [](const Request &) { return false; });
+}
+
 } // namespace
 
 GUEST_TEST(ImpossibleAnswers, AreErrorsCountedAndNamed) {
@@ -418,18 +437,7 @@ GUEST_TEST(ImpossibleAnswers, AreErrorsCountedAndNamed) {
         RawServer server({.valid_seconds = 0,
                           .init_flags = one.init_flags,
                           .name = "i" + std::to_string(number++)});
-        server.set_content("f", "content");
-        KernelLog log;
-        server.on(one.opcode, [&](const Request &request) {
-            server.answer(request, one.answer(request));
-            return true;
-        });
-        errno = 0;
-        EXPECT_LT(one.act(server), 0);
-        EXPECT_EQ(errno, one.error);
-        EXPECT_GE(server.connection()[FUSEWB_A_COUNTER_MALFORMED], 1u);
-        EXPECT_TRUE(log.says("the server answered " + std::string(one.operation) + " with "));
-        server.on(one.opcode, [](const Request &) { return false; });
+        expect_refused(server, one, one.answer, one.error, "");
         write_file(server.mnt("alive"), "alive");
         EXPECT_EQ(server.content("alive"), "alive");
     }
@@ -446,18 +454,9 @@ GUEST_TEST(ImpossibleAnswers, OfOneByteTooFewOrTooManyAreErrors) {
             RawServer server({.valid_seconds = 0,
                               .init_flags = one.init_flags,
                               .name = "s" + std::to_string(number++)});
-            server.set_content("f", "content");
-            KernelLog log;
-            server.on(one.opcode, [&](const Request &request) {
-                server.answer(request, std::string(size, '\0'));
-                return true;
-            });
-            errno = 0;
-            EXPECT_LT(one.act(server), 0);
-            EXPECT_EQ(errno, EIO);
-            EXPECT_GE(server.connection()[FUSEWB_A_COUNTER_MALFORMED], 1u);
-            EXPECT_TRUE(log.says("the server answered " + std::string(one.operation) +
-                                 " with a wrong size"));
+            expect_refused(
+                server, one, [=](const Request &) { return std::string(size, '\0'); }, EIO,
+                "a wrong size");
         }
 }
 
