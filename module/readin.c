@@ -255,6 +255,21 @@ static vm_fault_t wait_unlocked(struct vm_fault *vmf, struct want *want, bool cl
 	return VM_FAULT_MAJOR | VM_FAULT_RETRY;
 }
 
+/* What was invalidated since it was looked for is not mapped: the fault comes again. */
+static vm_fault_t take(struct vm_fault *vmf)
+{
+	vm_fault_t ret = filemap_fault(vmf);
+	struct folio *folio;
+
+	if (!(ret & VM_FAULT_LOCKED) || !has_remnant(vmf, vmf->pgoff, vmf->pgoff))
+		return ret;
+	folio = page_folio(vmf->page);
+	folio_unlock(folio);
+	folio_put(folio);
+	vmf->page = NULL;
+	return (ret & ~VM_FAULT_LOCKED) | VM_FAULT_NOPAGE;
+}
+
 vm_fault_t fusewb_fault(struct vm_fault *vmf)
 {
 	struct file *file = vmf->vma->vm_file;
@@ -274,7 +289,7 @@ vm_fault_t fusewb_fault(struct vm_fault *vmf)
 		return VM_FAULT_RETRY;
 	if ((valid && !closed) || behind_end(file_inode(file), vmf->pgoff) ||
 	    vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
-		return filemap_fault(vmf);
+		return take(vmf);
 	if (!valid)
 		count_vm_event(PGMAJFAULT);
 	if (fault_flag_allow_retry_first(vmf->flags))
@@ -282,7 +297,7 @@ vm_fault_t fusewb_fault(struct vm_fault *vmf)
 
 	err = read_in(&want);
 	if (!err)
-		return filemap_fault(vmf);
+		return take(vmf);
 	/* Signals are looked for only if the fault shall be taken once more. */
 	if (err == -EINTR && vmf->flags & FAULT_FLAG_KILLABLE) {
 		release_fault_lock(vmf);
@@ -293,6 +308,9 @@ vm_fault_t fusewb_fault(struct vm_fault *vmf)
 
 vm_fault_t fusewb_map_pages(struct vm_fault *vmf, pgoff_t first, pgoff_t last)
 {
-	/* Each page has to be asked for, then. */
+	/*
+	 * Each page has to be asked for, then. One that is invalidated right now may be
+	 * seen as it was until it is read or stored to, which drops it.
+	 */
 	return has_remnant(vmf, first, last) ? 0 : filemap_map_pages(vmf, first, last);
 }

@@ -434,9 +434,20 @@ ssize_t fusewb_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	return ret;
 }
 
+/* Are there bytes among these that were invalidated, and are not dirty? */
+static bool would_revive(struct inode *inode, struct folio *folio, size_t off, size_t len)
+{
+	u64 first = folio_pos(folio) + off;
+	bool dirty = len == PAGE_SIZE ? fusewb_blocks_has(folio, off) :
+		     folio_test_dirty(folio) && fusewb_blocks_whole(folio, off + len);
+
+	return !dirty && fusewb_has_remnant(inode, first, first + len - 1);
+}
+
 vm_fault_t fusewb_page_mkwrite(struct vm_fault *vmf)
 {
 	struct folio *folio = page_folio(vmf->page);
+	size_t off = folio_page_idx(folio, vmf->page) << PAGE_SHIFT, len = PAGE_SIZE;
 	struct file *file = vmf->vma->vm_file;
 	struct inode *inode = file_inode(file);
 	vm_fault_t ret = VM_FAULT_LOCKED;
@@ -461,11 +472,18 @@ vm_fault_t fusewb_page_mkwrite(struct vm_fault *vmf)
 		goto out;
 	}
 	/* Without an entry for the page the fault may make more than one. */
-	if (!vmf->pte && fusewb_store_maps_all(folio))
-		fusewb_blocks_fault(folio, 0, folio_size(folio));
-	else
-		fusewb_blocks_fault(folio, folio_page_idx(folio, vmf->page) << PAGE_SHIFT,
-				    PAGE_SIZE);
+	if (!vmf->pte && fusewb_store_maps_all(folio)) {
+		off = 0;
+		len = folio_size(folio);
+	}
+	/* Invalidated since fusewb_fault() or an entry was there: it reads the page anew. */
+	if (would_revive(inode, folio, off, len)) {
+		folio_unlock(folio);
+		unmap_mapping_pages(inode->i_mapping, vmf->pgoff, 1, false);
+		ret = VM_FAULT_NOPAGE;
+		goto out;
+	}
+	fusewb_blocks_fault(folio, off, len);
 out:
 	sb_end_pagefault(inode->i_sb);
 	return ret;
