@@ -24,6 +24,7 @@
 #include "support/client.h"
 #include "support/files.h"
 #include "support/guest_test.h"
+#include "support/layer_server.h"
 #include "support/task.h"
 
 using namespace fusewb::test;
@@ -373,6 +374,59 @@ CLIENT_TEST(Behaviour, OverlayfsReadsItsLowerLayerFromIt) {
     EXPECT_EQ(names_in(base / "merged"), (std::set<std::string>{"both"}));
     EXPECT_EQ(names_in(place()), (std::set<std::string>{"both", "lower-only"}));
     EXPECT_EQ(umount2((base / "merged").c_str(), 0), 0);
+}
+
+// But for hard links: the server is one of libfuse's upper interface, which has a node for each name.
+CLIENT_TEST(Behaviour, OverlayfsHasAllItsLayersOnIt) {
+    Place place(client, {.serve = serve_layers});
+    fs::path merged = scratch() / "merged";
+    for (const auto &directory : {merged, place("lower"), place("lower/removed"),
+                                  place("lower/renewed"), place("upper"), place("work")})
+        fs::create_directories(directory);
+    for (const char *name : {"changed", "moved", "deleted", "kept", "removed/f", "renewed/f"})
+        write_file(place("lower") / name, name);
+    std::string options = "lowerdir=" + place("lower").string() +
+                          ",upperdir=" + place("upper").string() +
+                          ",workdir=" + place("work").string();
+    auto mount_it = [&] {
+        return mount("overlay", merged.c_str(), "overlay", 0, options.c_str()) ? errno : 0;
+    };
+    int error = mount_it();
+    if (error == ENODEV)
+        throw Skip("the kernel has no overlayfs");
+    ASSERT_EQ(error, 0);
+    {
+        Fd append(merged / "changed", O_WRONLY | O_APPEND);
+        ASSERT_EQ(write(append, " here", 5), 5);
+    }
+    fs::rename(merged / "moved", merged / "arrived");
+    fs::remove(merged / "deleted");
+    fs::remove_all(merged / "removed");
+    fs::remove_all(merged / "renewed");
+    fs::create_directory(merged / "renewed");
+    write_file(merged / "renewed/new", std::string(100000, 'n'));
+    // As it is now, and as a new mount finds it at the server.
+    for (bool again : {false, true}) {
+        SCOPED_TRACE(again ? "mounted again" : "");
+        if (again) {
+            ASSERT_EQ(umount2(merged.c_str(), 0), 0);
+            ASSERT_EQ(mount_it(), 0);
+        }
+        EXPECT_EQ(names_in(merged),
+                  (std::set<std::string>{"arrived", "changed", "kept", "renewed"}));
+        EXPECT_EQ(read_file(merged / "changed"), "changed here");
+        EXPECT_EQ(read_file(merged / "arrived"), "moved");
+        EXPECT_EQ(names_in(merged / "renewed"), (std::set<std::string>{"new"}));
+        EXPECT_EQ(read_file(merged / "renewed/new"), std::string(100000, 'n'));
+    }
+    ASSERT_EQ(umount2(merged.c_str(), 0), 0);
+    struct stat st;
+    for (const char *name : {"upper/deleted", "upper/moved", "upper/removed"}) {
+        ASSERT_EQ(stat(place.backing(name).c_str(), &st), 0) << name;
+        EXPECT_TRUE(S_ISCHR(st.st_mode) && st.st_rdev == 0) << name << " is no whiteout";
+    }
+    for (const char *name : {"changed", "moved", "deleted", "kept", "removed/f", "renewed/f"})
+        EXPECT_EQ(read_file(place("lower") / name), name);
 }
 
 CLIENT_TEST(Behaviour, AServerWithoutWhiteoutsIsNoUpperLayerOfOverlayfs) {

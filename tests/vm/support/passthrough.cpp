@@ -48,7 +48,7 @@ bool stopped(pid_t pid) {
 
 Passthrough::Passthrough(const Options &options)
     : backing_(scratch() / (options.name + ".backing")) {
-    std::string server = find_server();
+    std::string server = options.serve ? "the server of the test" : find_server();
     fs::create_directories(backing_);
     Fd device = open_device(options.type);
     mount_ = std::make_unique<Mount>(scratch() / (options.name + ".mnt"), device,
@@ -68,6 +68,8 @@ Passthrough::Passthrough(const Options &options)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         fcntl(device, F_SETFD, 0);
         dup2(open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600), STDERR_FILENO);
+        if (options.serve)
+            _exit(options.serve(backing_, mount_point));
         execl(server.c_str(), server.c_str(), "-f", "-o", server_options.c_str(),
               mount_point.c_str(), nullptr);
         std::perror(server.c_str());

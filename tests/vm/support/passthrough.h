@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// libfuse's passthrough_ll, unmodified, on a mount that the test made itself.
+// libfuse's passthrough_ll, unmodified, or another server of a directory, on a mount that the test
+// made itself.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,6 +23,9 @@ public:
         std::string server_options{}; // for -o, beside source and writeback
         std::string type{};           // file system type; empty: the one under test
         std::string name = "p";       // of the directories below scratch()
+        // Instead of passthrough_ll: the status of the server's process. The options for -o and
+        // writeback are not for it.
+        std::function<int(const std::string &directory, const std::string &mount_point)> serve{};
     };
 
     // Mounts, starts the server and waits until it serves. Throws Skip if there is no server: it is
