@@ -28,9 +28,9 @@ serve() {
         until [[ -s $base/one && $(<"$base/one") -ge 50 ]]; do
             sqlite3 "$mnt/db" ".timeout 60000" "SELECT count(*) FROM t;" >/dev/null
         done
-        # With whatever it runs just then.
+        # With whatever it runs just then, which may have ended it already.
         pkill -9 -P "$first" || true
-        kill -9 "$first"
+        kill -9 "$first" || true
         wait "$second"
         killed=$(<"$base/one")
         drop_caches
