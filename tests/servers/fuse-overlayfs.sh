@@ -6,7 +6,7 @@ serve() {
     mount_as "fuse-overlayfs#" -o "lowerdir=$base/lower,upperdir=$base/upper,workdir=$base/work"
     copy_and_verify "$mnt"
     # Beside what it is told to store there may be its own marks of new directories.
-    find "$base/upper/tree" -name .wh..wh..opq -delete
+    find "$base/upper/tree" -name '.wh.*.opq' -delete
     same_tree "$tree" "$base/upper/tree"
     # What is changed is copied up, what is removed leaves a whiteout.
     echo changed >>"$mnt/linux/fuse.h"
