@@ -47,9 +47,9 @@ std::string listed(const std::string &name, std::uint64_t node, std::uint64_t ne
 
 GUEST_TEST(Directory, EntriesOfAListingCountLookupsButForTheDirectoryAndItsParent) {
     needs_fusewb();
-    RawServer server({.init_flags = FUSE_DO_READDIRPLUS});
     std::mutex mutex;
     std::multiset<std::uint64_t> forgotten;
+    RawServer server({.init_flags = FUSE_DO_READDIRPLUS});
     for (std::uint32_t opcode : {FUSE_FORGET, FUSE_BATCH_FORGET})
         server.on(opcode, [&](const Request &request) {
             std::lock_guard lock(mutex);

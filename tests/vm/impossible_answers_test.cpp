@@ -31,7 +31,10 @@ public:
     KernelLog() : kmsg_("/dev/kmsg", O_RDONLY | O_NONBLOCK) {
         check(lseek(kmsg_, 0, SEEK_END), "seek in /dev/kmsg");
     }
-    bool says(const std::string &text) { return lines_with(text) > 0; }
+    // A line that another processor is still writing holds back those behind it.
+    bool says(const std::string &text) {
+        return wait_until(10s, [&] { return lines_with(text) > 0; });
+    }
     // Since the last look.
     std::size_t lines_with(const std::string &text) {
         std::size_t count = 0;

@@ -34,6 +34,11 @@ void refuse_writes(RawServer &server, int error, std::shared_ptr<std::atomic<int
     });
 }
 
+// However slow the machine is.
+void never_give_up(RawServer &server) {
+    Netlink().set_policy(server.connection().id, {{FUSEWB_A_POLICY_RETRY, 600'000}});
+}
+
 struct Refusal {
     const char *writeback;
     int error;
@@ -48,6 +53,7 @@ GUEST_TEST_P(TryAgain, LosesNothing) {
     RawServer server(
         {.mount_options = std::string("writeback=") + param.writeback, .max_write = 65536});
     std::string model = pattern(300'000, 1);
+    never_give_up(server);
     Fd file(server.mnt("f"), O_RDWR | O_CREAT);
     pwrite_all(file, model, 0);
     refuse_writes(server, param.error, std::make_shared<std::atomic<int>>(7));
@@ -71,13 +77,14 @@ INSTANTIATE_TEST_SUITE_P(Refusals, TryAgain,
 GUEST_TEST(Retry, WhatIsRewrittenMeanwhileArrives) {
     needs_fusewb();
     RawServer server;
+    never_give_up(server);
     Fd file(server.mnt("f"), O_RDWR | O_CREAT);
     auto times = std::make_shared<std::atomic<int>>(1'000'000);
     refuse_writes(server, EAGAIN, times);
     // Little enough not to be put to sleep at the dirty limit.
     std::string model = pattern(10'000, 1);
     pwrite_all(file, model, 0);
-    sync();
+    ASSERT_EQ(sync_file_range(file, 0, 0, SYNC_FILE_RANGE_WRITE), 0);
     EXPECT_TRUE(wait_until(soon, [&] { return server.seen(FUSE_WRITE) > 0; }));
     std::string fresh = pattern(5'000, 2);
     pwrite_all(file, fresh, 3'000);
@@ -123,7 +130,8 @@ GUEST_TEST(Retry, DataThatWasReclaimedIsReported) {
 
 GUEST_TEST(Retry, WhatWasSplitMeanwhileGoesAgain) {
     needs_fusewb();
-    constexpr std::uint32_t most = 4 << 20;
+    // Of which little enough is dirty for a writer not to wait for the server.
+    constexpr std::uint32_t most = 2 << 20;
     const char *splitter = "/sys/kernel/debug/split_huge_pages";
     if (access(splitter, W_OK) != 0)
         GTEST_SKIP() << "this kernel has no " << splitter;
@@ -132,12 +140,12 @@ GUEST_TEST(Retry, WhatWasSplitMeanwhileGoesAgain) {
         {.mount_options = "writeback=direct", .max_write = most, .open_flags = FOPEN_KEEP_CACHE});
     lift_dirty_limit(server.mnt());
     Fd file(server.mnt("f"), O_RDWR | O_CREAT);
-    std::string model = pattern(2 * most, 1);
+    std::string model = pattern(most, 1);
     pwrite_all(file, model, 0);
     ASSERT_EQ(fsync(file), 0);
     // More pages than a request has room for pieces at first.
     server.hold(FUSE_WRITE);
-    model = pattern(2 * most, 2);
+    model = pattern(most, 2);
     pwrite_all(file, model, 0);
     ASSERT_EQ(sync_file_range(file, 0, 0, SYNC_FILE_RANGE_WRITE), 0);
     ASSERT_TRUE(server.wait_held(FUSE_WRITE, 1));
@@ -183,7 +191,8 @@ GUEST_TEST(Retry, AnAbortEndsIt) {
     EXPECT_TRUE(wait_until(soon, [&] { return server.seen(FUSE_WRITE) > 2; }));
     server.mount().abort();
     EXPECT_TRUE(fsyncer.ends_within(soon)) << fsyncer.where();
-    EXPECT_EQ(fsyncer.status(), EIO);
+    // The last refusal may have been on its way.
+    EXPECT_TRUE(fsyncer.status() == EIO || fsyncer.status() == EAGAIN) << *fsyncer.status();
 }
 
 namespace {

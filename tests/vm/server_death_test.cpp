@@ -98,6 +98,11 @@ GUEST_TEST(ServerDeath, WhileAWriterKeepsWritingEndsTheWriter) {
             if (pwrite(file, bytes.data(), bytes.size(), offset) < 0 || fsync(file))
                 return errno;
     });
+    ASSERT_TRUE(wait_until(soon, [&] {
+        std::error_code none;
+        auto size = std::filesystem::file_size(server.backing("f"), none);
+        return !none && size > 0;
+    }));
     EXPECT_FALSE(writer.ends_within(500ms));
     server.kill();
     ASSERT_TRUE(writer.ends_within(soon)) << writer.where();

@@ -16,7 +16,7 @@ namespace fusewb::test {
 namespace {
 
 // Longer than any wait of the kernel for a reply, which it gives at once.
-constexpr int reply_time_ms = 10000;
+constexpr int reply_time_ms = 60000;
 
 Fd open_socket() {
     Fd fd(static_cast<int>(

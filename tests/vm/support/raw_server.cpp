@@ -182,7 +182,7 @@ std::size_t RawServer::held(std::uint32_t opcode) {
 }
 
 bool RawServer::wait_held(std::uint32_t opcode, std::size_t count) {
-    return wait_until(10s, [&] { return held(opcode) >= count; });
+    return wait_until(60s, [&] { return held(opcode) >= count; });
 }
 
 std::size_t RawServer::seen(std::uint32_t opcode) {
