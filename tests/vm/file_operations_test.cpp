@@ -480,8 +480,8 @@ GUEST_TEST(Truncate, ByCreationWaitsForWritersUntilItIsKilled) {
     Task creator("creation", [&] {
         return open(server.mnt("g").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644) < 0 ? errno : 0;
     });
+    ASSERT_TRUE(wait_until(20s, [&] { return server.seen(FUSE_CREATE) == 1; })) << creator.where();
     EXPECT_FALSE(creator.ends_within(500ms));
-    EXPECT_EQ(server.seen(FUSE_CREATE), 1u);
     EXPECT_TRUE(creator.kill_within(10s)) << creator.where();
     EXPECT_TRUE(wait_until(10s, [&] { return released.load(); })) << "what it opened stays open";
     server.release(FUSE_WRITE);

@@ -36,12 +36,19 @@ GUEST_TEST(Pinned, FoliosAreSentAsCopies) {
     ASSERT_NE(mapped, MAP_FAILED);
 
     // It pins the destination, then faults in the source.
+    const std::filesystem::path pinned = scratch() / "pinned";
     Task pinner("process_vm_writev(2)", [&] {
         MissingMemory source(page);
         iovec local{source.start(), page}, remote{mapped, page};
+        std::thread watch([&] {
+            if (source.wait_wanted(soon))
+                write_file(pinned, "");
+        });
+        watch.detach();
         return process_vm_writev(getpid(), &local, 1, &remote, 1, 0) < 0 ? errno : 0;
     });
-    ASSERT_FALSE(pinner.ends_within(500ms)) << "nothing was pinned: " << *pinner.status();
+    ASSERT_TRUE(wait_until(soon, [&] { return exists(pinned); })) << pinner.where();
+    ASSERT_FALSE(pinner.ended()) << "nothing was pinned: " << *pinner.status();
     ASSERT_EQ(fsync(file), 0);
     EXPECT_GE(server.connection()[FUSEWB_A_COUNTER_BYTES_COPIED], page);
     EXPECT_EQ(difference(model, read_file(server.backing("f"))), "");

@@ -216,7 +216,7 @@ PROMISE_TEST(PromiseSuspend, SucceedsWithWritersBehindOthers) {
         EXPECT_FALSE(task->ended()) << task->where();
     check_freezing(client, server, "suspend, writers behind one that waits");
     for (auto &task : tasks)
-        EXPECT_TRUE(task->ends_within(60s)) << task->where();
+        EXPECT_TRUE(task->ends_within(150s)) << task->where();
 }
 
 PROMISE_TEST(PromiseSuspend, SucceedsWithAMappingAtItsDirtyLimit) {

@@ -217,7 +217,7 @@ GUEST_TEST(UserMount, UmountTakesItAwayForItsOwnerAlone) {
 GUEST_TEST(UserMount, TakesPolkitsYes) {
     needs_daemon();
     const std::filesystem::path place = own_directory("place");
-    as_nobody(60s, [&] {
+    as_nobody(220s, [&] {
         const Fd device = open_device("fusewb");
         const std::string said = mount_at(open_bus(), device, place_at(place), own_namespace());
         EXPECT_TRUE(has(said, "AccessDenied") || has(said, "InteractiveAuthorizationRequired"))
@@ -235,7 +235,7 @@ GUEST_TEST(UserMount, OthersPlacesAndForgedOptionsAreRefused) {
     std::filesystem::permissions(others, std::filesystem::perms(0777));
     const std::filesystem::path locked = own_directory("locked");
     std::filesystem::permissions(locked, std::filesystem::perms(0555));
-    as_nobody(120s, [&] {
+    as_nobody(220s, [&] {
         const Bus bus = open_bus();
         const Fd device = open_device("fusewb");
         const Fd home = own_namespace();
@@ -277,7 +277,7 @@ GUEST_TEST(UserMount, LinkThatIsSwappedLeadsNowhereElse) {
             }
     });
     ASSERT_TRUE(wait_until(10s, [&] { return std::filesystem::is_symlink(own / "link"); }));
-    as_nobody(200s, [&] {
+    as_nobody(220s, [&] {
         const Bus bus = open_bus();
         const Fd home = own_namespace();
         int mounted = 0;
@@ -308,7 +308,7 @@ GUEST_TEST(UserMount, UserNamespaceGetsNoHelp) {
     needs_daemon();
     const Permission permission;
     const std::filesystem::path own = own_directory("own");
-    as_nobody(60s, [&] {
+    as_nobody(220s, [&] {
         const Bus bus = open_bus();
         const Fd before = open_device("fusewb");
         const Fd outside = own_namespace();
@@ -350,7 +350,7 @@ GUEST_TEST(UserMount, OthersMountsAreNotTakenAway) {
     const Permission permission;
     const Passthrough server;
     const std::filesystem::path own = own_directory("own");
-    as_nobody(60s, [&] {
+    as_nobody(220s, [&] {
         const Bus bus = open_bus();
         const Fd home = own_namespace();
         EXPECT_TRUE(has(unmount_at(bus, place_at("/dev/shm"), home), "no fusewb"));

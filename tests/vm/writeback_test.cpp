@@ -46,7 +46,9 @@ struct Stalled {
         model.replace(0, little, fresh);
         Task syncer("sync(2)", sync_all);
         start_writeback(syncer);
-        EXPECT_GT(server.connection()[FUSEWB_A_COUNTER_BYTES_IN_FLIGHT], 0u);
+        // Newer kernels' sync(2) does not wait until it is issued either.
+        EXPECT_TRUE(wait_until(
+            soon, [&] { return server.connection()[FUSEWB_A_COUNTER_BYTES_IN_FLIGHT] > 0; }));
     }
 
     // Otherwise closing the file would wait.
@@ -143,7 +145,8 @@ GUEST_TEST(StoppedServer, WritesOverDataInFlightReturn) {
     Task syncer("sync(2)", sync_all);
     EXPECT_TRUE(syncer.ends_within(soon)) << syncer.where();
     // Passed over, since an earlier version is on its way.
-    EXPECT_GT(stalled.server.connection()[FUSEWB_A_COUNTER_SKIPPED], 0u);
+    EXPECT_TRUE(wait_until(
+        soon, [&] { return stalled.server.connection()[FUSEWB_A_COUNTER_SKIPPED] > 0; }));
     stalled.expect_complete();
 }
 
@@ -409,7 +412,7 @@ GUEST_TEST(InFlight, WritersAndSyncersNeverMakeWritesOverlap) {
     answering.join();
     server.on(FUSE_WRITE, [](const Request &) { return false; });
     EXPECT_EQ(server.overlaps(), std::vector<std::string>());
-    EXPECT_GT(server.seen(FUSE_WRITE), 20u);
+    EXPECT_GT(server.seen(FUSE_WRITE), 7u) << "no more than the first fill";
     EXPECT_EQ(difference(pread_all(file, size, 0), server.content("f")), "");
 }
 
@@ -512,11 +515,11 @@ GUEST_TEST(WriteErrors, AreReportedOnceToEveryOpenFile) {
     RawServer server;
     Fd first(server.mnt("f"), O_RDWR | O_CREAT);
     Fd second(server.mnt("f"), O_RDWR);
-    pwrite_all(first, pattern(5000, 1), 0);
     server.on(FUSE_WRITE, [&](const Request &request) {
         server.answer_error(request, ENOSPC);
         return true;
     });
+    pwrite_all(first, pattern(5000, 1), 0);
     EXPECT_EQ(fsync(first), -1);
     EXPECT_EQ(errno, ENOSPC);
     EXPECT_EQ(fsync(first), 0) << "reported a second time";

@@ -88,7 +88,7 @@ Passthrough::~Passthrough() {
     if (pid_ < 0)
         return;
     // It reads ENODEV and exits.
-    if (!wait_until(10s, [this] { return waitpid(pid_, nullptr, WNOHANG) == pid_; })) {
+    if (!wait_until(60s, [this] { return waitpid(pid_, nullptr, WNOHANG) == pid_; })) {
         ADD_FAILURE() << "the server does not end after umount: " << where_is(pid_);
         kill();
     }
@@ -109,7 +109,7 @@ void Passthrough::kill() {
     if (pid_ < 0)
         return;
     ::kill(pid_, SIGKILL);
-    if (!wait_until(10s, [this] { return waitpid(pid_, nullptr, WNOHANG) == pid_; }))
+    if (!wait_until(60s, [this] { return waitpid(pid_, nullptr, WNOHANG) == pid_; }))
         throw std::runtime_error("the server survives SIGKILL: " + where_is(pid_));
     pid_ = -1;
 }
