@@ -52,7 +52,7 @@ serve() {
     done
     # It serves as before, and nothing of theirs is left.
     copy_and_verify "$mnt"
-    ((passed >= 40))
+    ((passed >= 50))
     done_on "stress-ng" "$(version_of stress-ng)" "$passed stressors pass; not there or not for \
 this file system: ${skipped[*]:-none}; not on this server, whoever its client is: ${servers[*]:-none}"
 }
