@@ -7,7 +7,7 @@ stressors=(access acl aio aiol chattr chdir chmod chown close copy-file dentry d
     dnotify dup fallocate fanotify fcntl fiemap file-ioctl filename filerace flock fpunch fsize fstat
     getdent handle hdd inode-flags inotify io io-uring iomix ioprio lease link locka lockf lockofd
     metamix mknod mmap mmapmany open readahead rename revio seek sendfile splice symlink
-    sync-file syncfs touch unlink utime verity xattr)
+    sync-file touch unlink utime verity xattr)
 
 # stress NAME DIRECTORY: what it says goes to the end of $base/stress.
 stress() {
