@@ -2,8 +2,14 @@
 # shellcheck shell=bash disable=SC2154
 #
 # This project's own daemon is built on the mount, and runs from there.
+
+# sums DIRECTORY: of all its files.
+sums() {
+    (cd "$1" && find . -type f -print0 | sort -z | xargs -0 sha256sum)
+}
+
 serve() {
-    local sums part
+    local built=$base/built part
     mount_passthrough
     mkdir "$mnt/source"
     for part in CMakeLists.txt daemon tools module docs packaging udev; do
@@ -11,11 +17,11 @@ serve() {
     done
     cmake -S "$mnt/source" -B "$mnt/build" -DFUSEWB_UNIT_TESTS=OFF -DCMAKE_BUILD_TYPE=Debug
     cmake --build "$mnt/build" -j"$(nproc)" --target fusewbd
-    sums=$(cd "$mnt" && find . -type f -print0 | sort -z | xargs -0 sha256sum)
+    sums "$mnt" >"$built"
     drop_caches
-    [[ $(cd "$mnt" && find . -type f -print0 | sort -z | xargs -0 sha256sum) == "$sums" ]]
-    [[ $(cd "$base/back" && find . -type f -print0 | sort -z | xargs -0 sha256sum) == "$sums" ]]
+    diff "$built" <(sums "$mnt")
+    diff "$built" <(sums "$base/back")
     "$mnt/build/daemon/fusewbd" --help | grep -q fusewbd
     done_on "build of fusewbd" "$(gcc -dumpfullversion)" \
-        "$(wc -l <<<"$sums") files, the same at the server; the program runs"
+        "$(wc -l <"$built") files, the same at the server; the program runs"
 }
