@@ -15,6 +15,10 @@ serve() {
     for part in CMakeLists.txt daemon tools module docs packaging udev; do
         cp -a --no-preserve=ownership "$here/../../$part" "$mnt/source/"
     done
+    # What passthrough_ll creates for who appends, it appends to itself, wherever a WRITE is to
+    # go and whoever its client is. In a file that is there it does not.
+    mkdir -p "$mnt/build/CMakeFiles"
+    : >"$mnt/build/CMakeFiles/CMakeConfigureLog.yaml"
     cmake -S "$mnt/source" -B "$mnt/build" -DFUSEWB_UNIT_TESTS=OFF -DCMAKE_BUILD_TYPE=Debug
     cmake --build "$mnt/build" -j"$(nproc)" --target fusewbd
     sums "$mnt" >"$built"
