@@ -53,6 +53,17 @@ std::list<std::pair<std::string, std::uint32_t>> events(int inotify) {
     return all;
 }
 
+// Shows the layers at merged. Return: 0 or an error. Throws Skip where there is no overlayfs.
+int mount_overlay(const fs::path &merged, const fs::path &lower, const fs::path &upper,
+                  const fs::path &work) {
+    std::string options =
+        "lowerdir=" + lower.string() + ",upperdir=" + upper.string() + ",workdir=" + work.string();
+    int error = mount("overlay", merged.c_str(), "overlay", 0, options.c_str()) ? errno : 0;
+    if (error == ENODEV)
+        throw Skip("the kernel has no overlayfs");
+    return error;
+}
+
 } // namespace
 
 ON_CLIENTS(Behaviour, "fusewb", "fuse", "tmpfs");
@@ -358,14 +369,7 @@ CLIENT_TEST(Behaviour, OverlayfsReadsItsLowerLayerFromIt) {
         fs::create_directories(base / name);
     write_file(place("both"), "lower");
     write_file(place("lower-only"), std::string(100000, 'l'));
-    std::string options = "lowerdir=" + place().string() +
-                          ",upperdir=" + (base / "upper").string() +
-                          ",workdir=" + (base / "work").string();
-    if (mount("overlay", (base / "merged").c_str(), "overlay", 0, options.c_str())) {
-        if (errno == ENODEV)
-            throw Skip("the kernel has no overlayfs");
-        check(-1, "mount of the overlay");
-    }
+    ASSERT_EQ(mount_overlay(base / "merged", place(), base / "upper", base / "work"), 0);
     EXPECT_EQ(read_file(base / "merged/lower-only"), std::string(100000, 'l'));
     write_file(base / "merged/both", "upper");
     EXPECT_EQ(read_file(base / "merged/both"), "upper");
@@ -385,16 +389,10 @@ CLIENT_TEST(Behaviour, OverlayfsHasAllItsLayersOnIt) {
         fs::create_directories(directory);
     for (const char *name : {"changed", "moved", "deleted", "kept", "removed/f", "renewed/f"})
         write_file(place("lower") / name, name);
-    std::string options = "lowerdir=" + place("lower").string() +
-                          ",upperdir=" + place("upper").string() +
-                          ",workdir=" + place("work").string();
     auto mount_it = [&] {
-        return mount("overlay", merged.c_str(), "overlay", 0, options.c_str()) ? errno : 0;
+        return mount_overlay(merged, place("lower"), place("upper"), place("work"));
     };
-    int error = mount_it();
-    if (error == ENODEV)
-        throw Skip("the kernel has no overlayfs");
-    ASSERT_EQ(error, 0);
+    ASSERT_EQ(mount_it(), 0);
     {
         Fd append(merged / "changed", O_WRONLY | O_APPEND);
         ASSERT_EQ(write(append, " here", 5), 5);
@@ -435,11 +433,7 @@ CLIENT_TEST(Behaviour, AServerWithoutWhiteoutsIsNoUpperLayerOfOverlayfs) {
     for (const auto &directory : {lower, merged, place("upper"), place("work")})
         fs::create_directories(directory);
     write_file(lower / "f", "lower");
-    std::string options = "lowerdir=" + lower.string() + ",upperdir=" + place("upper").string() +
-                          ",workdir=" + place("work").string();
-    int error = mount("overlay", merged.c_str(), "overlay", 0, options.c_str()) ? errno : 0;
-    if (error == ENODEV)
-        throw Skip("the kernel has no overlayfs");
+    int error = mount_overlay(merged, lower, place("upper"), place("work"));
     // passthrough_ll knows no flags of rename.
     EXPECT_EQ(error, std::string(client.type) == "tmpfs" ? 0 : EINVAL);
     if (!error) {

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "support/layer_server.h"
 
-#include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <memory>
 
 #define FUSE_USE_VERSION 31
