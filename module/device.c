@@ -525,8 +525,13 @@ static ssize_t dev_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	req->out = out;
 	atomic64_inc(&conn->counters.answers);
 	fusewb_latency_answered(req);
-	if (!out.error || !req->again || !req->again(req, out.error))
-		fusewb_req_end(req, out.error);
+	err = out.error;
+	if (err && req->again) {
+		err = req->again(req, err);
+		if (!err)
+			return total;
+	}
+	fusewb_req_end(req, err);
 	return total;
 }
 

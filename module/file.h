@@ -209,7 +209,7 @@ int fusewb_write_back(struct inode *inode, loff_t first, loff_t last);
 /* retry.c */
 
 /** fusewb_writeback_again() - struct fusewb_req.again of a WRITE of writeback. */
-bool fusewb_writeback_again(struct fusewb_req *req, int error);
+int fusewb_writeback_again(struct fusewb_req *req, int error);
 
 /**
  * fusewb_writeback_expire() - struct fusewb_req.expire of a WRITE of writeback

@@ -187,7 +187,7 @@ bool fusewb_queue_requeue(struct fusewb_req *req)
 	return ok;
 }
 
-bool fusewb_queue_later(struct fusewb_req *req, unsigned long delay)
+int fusewb_queue_later(struct fusewb_req *req, unsigned long delay)
 {
 	struct fusewb_queue *q = &req->conn->queue;
 	bool ok, more;
@@ -213,7 +213,7 @@ bool fusewb_queue_later(struct fusewb_req *req, unsigned long delay)
 	/* There is room for another one with the server. */
 	if (more)
 		wake_reader(q);
-	return ok;
+	return ok ? 0 : -ENOTCONN;
 }
 
 static int by_unique(void *priv, const struct list_head *a, const struct list_head *b)

@@ -28,10 +28,10 @@ void fusewb_queue_wake(struct fusewb_conn *conn);
  * fusewb_queue_later() - the server has answered and gets it again, later
  * @delay: jiffies
  *
- * For a background request that is ANSWERING, under a new unique. Return: false
- * when aborted; the request is the caller's to end.
+ * For a background request that is ANSWERING, under a new unique. Return: 0, or
+ * -ENOTCONN when aborted; the request is the caller's to end then.
  */
-bool fusewb_queue_later(struct fusewb_req *req, unsigned long delay);
+int fusewb_queue_later(struct fusewb_req *req, unsigned long delay);
 
 /**
  * fusewb_queue_each() - every request that waits to be read or to be answered

@@ -183,10 +183,11 @@ struct fusewb_req {
 
 	/**
 	 * @again: asked before, in the server's thread, about an answer with
-	 * the error @error. Return: true if the request was queued once more,
-	 * and is no longer the caller's. NULL: never.
+	 * the error @error. Return: 0 if the request was queued once more, and
+	 * is no longer the caller's, or the error that it ends with: @error, or
+	 * -ENOTCONN if an abort came between. NULL: never.
 	 */
-	bool (*again)(struct fusewb_req *req, int error);
+	int (*again)(struct fusewb_req *req, int error);
 	void *private;			/* for @end */
 	struct fusewb_io io;		/* for READ and WRITE */
 

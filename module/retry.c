@@ -93,26 +93,27 @@ static bool worth_another(struct fusewb_req *req, int error)
 	return time_before(jiffies, req->io.retry_since + limit);
 }
 
-bool fusewb_writeback_again(struct fusewb_req *req, int error)
+int fusewb_writeback_again(struct fusewb_req *req, int error)
 {
 	bool whole;
+	int err;
 
 	/* It was given up: who waited for it has been told. */
 	if (req->io.range.expired || !worth_another(req, error))
-		return false;
+		return error;
 	/* Against migration, which finds the request by its range. */
 	mutex_lock(&req->copying);
 	whole = req->nr_spans || regain_payload(req);
 	mutex_unlock(&req->copying);
 	if (!whole)
-		return false;
+		return error;
 
 	req->io.backoff = req->io.backoff ?
 		min_t(unsigned long, 2 * req->io.backoff, LAST_BACKOFF) : FIRST_BACKOFF;
-	if (!fusewb_queue_later(req, req->io.backoff))
-		return false;
-	atomic64_inc(&req->conn->counters.retries);
-	return true;
+	err = fusewb_queue_later(req, req->io.backoff);
+	if (!err)
+		atomic64_inc(&req->conn->counters.retries);
+	return err;
 }
 
 /* Return: false if it is not cached any more. */
