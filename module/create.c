@@ -43,8 +43,7 @@ static void give_back_created(struct fusewb_conn *conn, const struct fuse_entry_
 	if (!entry->nodeid)
 		return;
 	req = fusewb_req_alloc(conn, &args, 0, GFP_KERNEL | __GFP_NOFAIL);
-	if (entry->nodeid != FUSE_ROOT_ID)
-		req->end = released;
+	req->end = released;
 	fusewb_req_queue(req);
 }
 
@@ -54,7 +53,12 @@ static int open_created(struct inode *inode, struct file *file)
 	return generic_file_open(inode, file) ?: fusewb_finish_create(inode, file);
 }
 
-/* CREATE or TMPFILE, which is made without a name. */
+/*
+ * CREATE or TMPFILE, which is made without a name.
+ *
+ * Return: 0, an error, or 1 if the server does not have it: that of another
+ * request of this open comes when the file is there.
+ */
 static int create_open(struct inode *dir, struct dentry *dentry, struct file *file, u32 flags,
 		       umode_t mode, u32 opcode)
 {
@@ -93,6 +97,10 @@ static int create_open(struct inode *dir, struct dentry *dentry, struct file *fi
 		if (fusewb_left(err))
 			fusewb_dir_changed(dir);
 		fusewb_entry_ask_next_time(dentry);
+		if (err == -ENOSYS) {
+			fusewb_conn_set_nosys(conn, opcode);
+			err = 1;
+		}
 		goto out_put;
 	}
 
@@ -113,7 +121,13 @@ static int create_open(struct inode *dir, struct dentry *dentry, struct file *fi
 	}
 
 	fusewb_handle_opened(handle, inode, &open, in.flags);
-	d_instantiate(dentry, inode);
+	if (opcode == FUSE_CREATE) {
+		/* A notification may have taken the name out meanwhile. */
+		d_drop(dentry);
+		d_add(dentry, inode);
+	} else {
+		d_instantiate(dentry, inode);
+	}
 	fusewb_entry_set_valid_since(dentry, &entry, dir, names);
 	/* What others did meanwhile counts for the name, this does not. */
 	fusewb_dir_changed(dir);
@@ -134,7 +148,7 @@ int fusewb_atomic_open(struct inode *dir, struct dentry *dentry, struct file *fi
 {
 	struct fusewb_conn *conn = fusewb_inode_conn(dir);
 	struct dentry *found = NULL;
-	int err = -ENOSYS;
+	int err = 1;
 
 	if (d_in_lookup(dentry)) {
 		found = fusewb_lookup(dir, dentry, 0);
@@ -149,13 +163,12 @@ int fusewb_atomic_open(struct inode *dir, struct dentry *dentry, struct file *fi
 	file->f_mode |= FMODE_CREATED;
 	if (!fusewb_conn_nosys(conn, FUSE_CREATE))
 		err = create_open(dir, dentry, file, flags, mode, FUSE_CREATE);
-	if (err != -ENOSYS) {
+	if (err <= 0) {
 		dput(found);
 		return err;
 	}
 
 	/* Such servers make the file first and open it then. */
-	fusewb_conn_set_nosys(conn, FUSE_CREATE);
 	err = fusewb_mknod(&nop_mnt_idmap, dir, dentry, mode, 0);
 	if (err) {
 		dput(found);
@@ -172,8 +185,5 @@ int fusewb_tmpfile(struct mnt_idmap *idmap, struct inode *dir, struct file *file
 	if (fusewb_conn_nosys(conn, FUSE_TMPFILE))
 		return -EOPNOTSUPP;
 	err = create_open(dir, file->f_path.dentry, file, file->f_flags, mode, FUSE_TMPFILE);
-	if (err != -ENOSYS)
-		return err;
-	fusewb_conn_set_nosys(conn, FUSE_TMPFILE);
-	return -EOPNOTSUPP;
+	return err > 0 ? -EOPNOTSUPP : err;
 }

@@ -386,6 +386,9 @@ void fusewb_req_queue_forget(struct fusewb_conn *conn, u64 nodeid, u64 nlookup)
 	struct fusewb_forget *forget;
 	bool queued = false;
 
+	/* A server may have answered with what no answer can be of. */
+	if (!nodeid || nodeid == FUSE_ROOT_ID)
+		return;
 	/*
 	 * Small, and the server would keep the node for ever without it: this
 	 * one allocation has to succeed.

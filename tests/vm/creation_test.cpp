@@ -107,6 +107,46 @@ bool labels_files() { return fs::exists("/sys/fs/selinux"); }
 
 } // namespace
 
+// The server has CREATE; what it does not have is what follows on it.
+GUEST_TEST(Creation, FailsIfTheServerCannotTruncateAndIsNotDoneOnceMore) {
+    needs_fusewb();
+    RawServer server;
+    server.on(FUSE_CREATE, [&](const Request &request) {
+        struct {
+            fuse_entry_out entry{};
+            fuse_open_out open{};
+        } out;
+        out.entry.nodeid = 4711;
+        out.entry.attr = protocol::file_attributes(4711, 1);
+        server.answer(request, bytes_of(out));
+        return true;
+    });
+    server.on(FUSE_SETATTR, [&](const Request &request) {
+        server.answer_error(request, ENOSYS);
+        return true;
+    });
+    for (const char *name : {"one", "other"}) {
+        EXPECT_EQ(open(server.mnt(name).c_str(), O_CREAT | O_TRUNC | O_WRONLY, 0600), -1);
+        EXPECT_EQ(errno, ENOSYS);
+    }
+    EXPECT_EQ(server.seen(FUSE_CREATE), 2u);
+    EXPECT_EQ(server.seen(FUSE_MKNOD), 0u);
+}
+
+GUEST_TEST(Creation, HasItsNameThoughThatWasInvalidatedMeanwhile) {
+    needs_fusewb();
+    RawServer server;
+    server.on(FUSE_CREATE, [&](const Request &) {
+        fuse_notify_inval_entry_out out{};
+        out.parent = FUSE_ROOT_ID;
+        out.namelen = 3;
+        server.notify(FUSE_NOTIFY_INVAL_ENTRY, std::string(bytes_of(out)) + std::string("new\0", 4));
+        return false;
+    });
+    Fd file(server.mnt("new"), O_CREAT | O_WRONLY);
+    EXPECT_EQ(path_of(file), server.mnt("new"));
+}
+
 GUEST_TEST(Creation, SaysTheGroupsIfTheServerWantsThem) {
     needs_fusewb();
     for (const auto &seen : make_everything(0, true, "nothing")) {
