@@ -5,8 +5,9 @@
  * A WRITE needs a handle, and dirty data may outlive the last file: a shared
  * mapping is torn down, or a task is killed and may not wait. The last writable
  * handle of an inode is then parked: it stays on the list, the list owns its
- * reference, until nothing is dirty any more. Every WRITE in flight holds a
- * reference of its own. So RELEASE comes after all WRITEs, dirty data always
+ * reference, until nothing is dirty any more, or in flight, for that becomes
+ * dirty again if it is recalled. Every WRITE in flight holds a reference of its
+ * own, too. So RELEASE comes after all WRITEs, dirty data always
  * finds a handle, and through it keeps its inode.
  *
  * A handle pins its inode until RELEASE is answered, so that FORGET comes after
@@ -21,6 +22,7 @@
 #include "compat/compat.h"
 #include "connection.h"
 #include "file.h"
+#include "inflight.h"
 #include "inode.h"
 #include "poll.h"
 #include "request.h"
@@ -172,7 +174,7 @@ void fusewb_handle_park(struct fusewb_handle *h)
 	if (listed && list_is_singular(&fi->write_handles)) {
 		h->parked = true;
 		spin_unlock(&fi->lock);
-		/* Whoever cleaned the last folio just before did not see it. */
+		/* Whoever ended the last WRITE just before did not see it. */
 		fusewb_handles_unpark(inode);
 		return;
 	}
@@ -187,7 +189,7 @@ void fusewb_handles_unpark(struct inode *inode)
 	struct fusewb_handle *h, *next;
 	LIST_HEAD(clean);
 
-	if (fusewb_has_dirty(inode))
+	if (!fusewb_inflight_clean(fi))
 		return;
 
 	spin_lock(&fi->lock);

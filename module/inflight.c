@@ -246,16 +246,45 @@ bool fusewb_inflight_overlaps(struct fusewb_inode *fi, u64 first, u64 last)
 	return ret;
 }
 
-bool fusewb_inflight_each(struct fusewb_inode *fi, u64 first, u64 last,
-			  bool (*fn)(struct fusewb_range *range, void *arg), void *arg)
+static bool each(struct fusewb_inode *fi, u64 first, u64 last,
+		 bool (*fn)(struct fusewb_range *range, void *arg), void *arg)
 {
 	struct fusewb_range *range;
 	bool ret = true;
 
-	spin_lock(&fi->inflight_lock);
+	lockdep_assert_held(&fi->inflight_lock);
 	for (range = range_tree_iter_first(&fi->inflight, first, last); range && ret;
 	     range = range_tree_iter_next(range, first, last))
 		ret = range->held || fn(range, arg);
+	return ret;
+}
+
+bool fusewb_inflight_each(struct fusewb_inode *fi, u64 first, u64 last,
+			  bool (*fn)(struct fusewb_range *range, void *arg), void *arg)
+{
+	bool ret;
+
+	spin_lock(&fi->inflight_lock);
+	ret = each(fi, first, last, fn, arg);
+	spin_unlock(&fi->inflight_lock);
+	return ret;
+}
+
+static bool none(struct fusewb_range *range, void *arg)
+{
+	return false;
+}
+
+bool fusewb_inflight_clean(struct fusewb_inode *fi)
+{
+	bool ret;
+
+	/*
+	 * What is issued is in flight before it is clean, what is recalled is
+	 * dirty before its range is removed.
+	 */
+	spin_lock(&fi->inflight_lock);
+	ret = each(fi, 0, U64_MAX, none, NULL) && !fusewb_has_dirty(&fi->inode);
 	spin_unlock(&fi->inflight_lock);
 	return ret;
 }

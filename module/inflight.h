@@ -54,6 +54,13 @@ void fusewb_inflight_remove(struct fusewb_inode *fi, struct fusewb_range *range)
 bool fusewb_inflight_each(struct fusewb_inode *fi, u64 first, u64 last,
 			  bool (*fn)(struct fusewb_range *range, void *arg), void *arg);
 
+/**
+ * fusewb_inflight_clean() - is nothing in flight, and nothing dirty?
+ *
+ * Exact also for what changes from the one to the other just now.
+ */
+bool fusewb_inflight_clean(struct fusewb_inode *fi);
+
 /** fusewb_inflight_expire() - fsync need not wait for this range any more. */
 void fusewb_inflight_expire(struct fusewb_inode *fi, struct fusewb_range *range);
 

@@ -95,6 +95,7 @@ static bool worth_another(struct fusewb_req *req, int error)
 
 int fusewb_writeback_again(struct fusewb_req *req, int error)
 {
+	struct fusewb_conn *conn = req->conn;
 	bool whole;
 	int err;
 
@@ -111,8 +112,9 @@ int fusewb_writeback_again(struct fusewb_req *req, int error)
 	req->io.backoff = req->io.backoff ?
 		min_t(unsigned long, 2 * req->io.backoff, LAST_BACKOFF) : FIRST_BACKOFF;
 	err = fusewb_queue_later(req, req->io.backoff);
+	/* By now it may have been ended by somebody else. */
 	if (!err)
-		atomic64_inc(&req->conn->counters.retries);
+		atomic64_inc(&conn->counters.retries);
 	return err;
 }
 
@@ -155,9 +157,15 @@ static bool redirty(struct fusewb_req *req)
 
 bool fusewb_writeback_recall(struct fusewb_req *req)
 {
+	bool cached;
+
 	if (req->again != fusewb_writeback_again || !fusewb_queue_recall(req))
 		return false;
-	if (!redirty(req)) {
+	/* Against migration, whose new folio is not valid before it has the data. */
+	mutex_lock(&req->copying);
+	cached = redirty(req);
+	mutex_unlock(&req->copying);
+	if (!cached) {
 		trace_fusewb_recall(req, -ENODATA);
 		/* What has become dirty is written twice, no more. */
 		if (!fusewb_queue_requeue(req))
@@ -176,7 +184,14 @@ void fusewb_writeback_expire(struct fusewb_req *req)
 {
 	struct inode *inode = req->io.inode;
 
-	if (fusewb_writeback_recall(req) || req->io.range.expired)
+	/*
+	 * One that the server refused meanwhile is not recalled: it would be a
+	 * new one, which may be refused for as long again.
+	 */
+	if (!req->io.retry_since && fusewb_writeback_recall(req))
+		return;
+	/* An abort may have ended it, and let go of the inode. */
+	if (req->io.range.expired || atomic_read(&req->fate) != FUSEWB_FATE_OPEN)
 		return;
 	atomic64_inc(&req->conn->counters.write_errors);
 	mapping_set_error(inode->i_mapping, -ETIMEDOUT);

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // A server that answers a WRITE with "try again" gets it again, and no data is lost for it; not for
 // ever, and not silently.
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <mutex>
+#include <optional>
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "support/files.h"
@@ -303,6 +307,109 @@ GUEST_TEST(LateWrite, OneThatTheServerHasNotReadIsRecalled) {
     server.cont();
     ASSERT_EQ(fsync(file), 0) << std::strerror(errno);
     EXPECT_EQ(difference(model, read_file(server.backing("f"))), "");
+}
+
+// What a mapping left, after the last close.
+GUEST_TEST(LateWrite, OneOfAFileThatNobodyHasOpenIsRecalledAndSentAgain) {
+    needs_fusewb();
+    RawServer server({.mount_options = "writeback=direct"});
+    std::string model = pattern(4096, 1);
+    void *mapping = nullptr;
+    {
+        Fd file(server.mnt("f"), O_RDWR | O_CREAT);
+        pwrite_all(file, pattern(4096, 2), 0);
+        mapping = mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+        ASSERT_NE(mapping, MAP_FAILED);
+    }
+    Connection connection = server.connection();
+    fail_writes_after(connection, 200);
+    server.pause();
+    std::memcpy(mapping, model.data(), model.size());
+    munmap(mapping, 4096);
+    EXPECT_TRUE(wait_until(soon, [&] {
+        Connection now = server.connection();
+        return now[FUSEWB_A_COUNTER_DEADLINES] && !now[FUSEWB_A_COUNTER_BYTES_IN_FLIGHT];
+    })) << "it is still in flight";
+    fail_writes_after(connection, 0);
+    server.resume();
+    Fd again(server.mnt("f"), O_RDONLY);
+    EXPECT_EQ(fsync(again), 0) << std::strerror(errno);
+    EXPECT_EQ(difference(model, server.content("f")), "");
+    EXPECT_EQ(server.connection()[FUSEWB_A_COUNTER_WRITE_ERRORS], 0u);
+}
+
+GUEST_TEST(LateWrite, OneThatIsRefusedIsNotRecalledAndBegunAnew) {
+    needs_fusewb();
+    RawServer server;
+    Fd file(server.mnt("f"), O_RDWR | O_CREAT);
+    never_give_up(server);
+    auto refusals = std::make_shared<std::atomic<int>>(1'000'000);
+    refuse_writes(server, EAGAIN, refusals);
+    fail_writes_after(server.connection(), 300);
+    std::string model = pattern(4'000, 1);
+    pwrite_all(file, model, 0);
+    Task fsyncer("fsync(2)", [&] { return fsync(file) ? errno : 0; });
+    EXPECT_TRUE(fsyncer.ends_within(soon)) << fsyncer.where();
+    EXPECT_EQ(fsyncer.status(), ETIMEDOUT);
+    EXPECT_EQ(server.content("f"), "");
+}
+
+GUEST_TEST(LateWrite, OneKeepsSyncfsFromNothingElse) {
+    needs_fusewb();
+    RawServer server;
+    std::string model = pattern(4'000, 1);
+    // The newest inode comes first.
+    Fd other(server.mnt("other"), O_RDWR | O_CREAT), file(server.mnt("f"), O_RDWR | O_CREAT);
+    fail_writes_after(server.connection(), 200);
+    std::mutex mutex;
+    std::optional<Request> held;
+    server.on(FUSE_WRITE, [&, node = server.node_of("f")](const Request &request) {
+        std::lock_guard lock(mutex);
+        if (request.header.nodeid != node)
+            held = request;
+        return true;
+    });
+    pwrite_all(file, model, 0);
+    Task fsyncer("fsync(2)", [&] { return fsync(file) ? errno : 0; });
+    EXPECT_TRUE(fsyncer.ends_within(soon)) << fsyncer.where();
+    EXPECT_EQ(fsyncer.status(), ETIMEDOUT);
+    fail_writes_after(server.connection(), 0);
+    pwrite_all(file, pattern(4'000, 2), 0);
+    pwrite_all(other, model, 0);
+    Task syncer("syncfs(2)", [&] { return syncfs(other) ? errno : 0; });
+    ASSERT_TRUE(wait_until(soon, [&] {
+        std::lock_guard lock(mutex);
+        return held.has_value();
+    }));
+    EXPECT_FALSE(syncer.ends_within(500ms));
+    server.carry_out(*held);
+    EXPECT_TRUE(syncer.ends_within(soon)) << syncer.where();
+    EXPECT_EQ(syncer.status(), ETIMEDOUT);
+}
+
+// The server has them, and may take its time.
+GUEST_TEST(LateWrite, OnesOfKilledTasksKeepNoMemory) {
+    needs_fusewb();
+    constexpr std::size_t size = 1 << 20, tasks = 40;
+    RawServer server({.writeback = false, .max_write = size});
+    Fd file(server.mnt("f"), O_RDWR | O_CREAT);
+    std::string much = pattern(size, 1);
+    auto available = [] {
+        std::string all = slurp("/proc/meminfo");
+        return std::stoul(all.substr(all.find("MemAvailable:") + 13)) << 10;
+    };
+    std::size_t before = available();
+    for (std::size_t i = 0; i < tasks; i++) {
+        server.hold(FUSE_WRITE);
+        Task writer("write(2)", [&] {
+            return pwrite(file, much.data(), size, static_cast<off_t>(i * size)) < 0 ? errno : 0;
+        });
+        ASSERT_TRUE(server.wait_held(FUSE_WRITE, 1)) << writer.where();
+        ASSERT_TRUE(writer.kill_within(soon)) << writer.where();
+        for (const Request &request : server.lose(FUSE_WRITE))
+            EXPECT_EQ(request.body.size(), size + sizeof(fuse_write_in));
+    }
+    EXPECT_LT(before - std::min(before, available()), tasks * size / 2);
 }
 
 GUEST_TEST(LateWrite, OneThatTheServerHasIsReportedAndKeepsItsRange) {
