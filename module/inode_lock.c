@@ -38,12 +38,27 @@ static void forget_the_freezer(void)
 	spin_unlock_irq(&sighand->siglock);
 }
 
+static int try_for_turn(struct fusewb_inode *fi)
+{
+	long delay = 1;
+
+	while (!mutex_trylock(&fi->turn)) {
+		if (fusewb_pause(delay))
+			return -EINTR;
+		delay = min(2 * delay, LONGEST);
+	}
+	return 0;
+}
+
 static int take_turn(struct fusewb_inode *fi)
 {
 	while (mutex_lock_interruptible(&fi->turn)) {
-		/* Writes are not interrupted: other signals can wait. */
+		/*
+		 * Writes are not interrupted: other signals can wait. Now that one
+		 * does, the freezer could not wake a wait for the mutex any more.
+		 */
 		if (!freezing(current))
-			return mutex_lock_killable(&fi->turn);
+			return try_for_turn(fi);
 		while (freezing(current))
 			if (fusewb_pause(1))
 				return -EINTR;

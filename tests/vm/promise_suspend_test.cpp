@@ -10,6 +10,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -196,6 +197,7 @@ PROMISE_TEST(PromiseSuspend, SucceedsWithWritersBehindOthers) {
         check(fsync(file), "fsync");
     }
     const std::string much = pattern(128 << 20, 1);
+    catch_signal();
     std::vector<std::unique_ptr<Task>> tasks;
     auto add = [&](const char *name, std::function<int()> work) {
         tasks.push_back(std::make_unique<Task>(name, std::move(work)));
@@ -211,6 +213,10 @@ PROMISE_TEST(PromiseSuspend, SucceedsWithWritersBehindOthers) {
         add("writer behind a writer", [&] { return write_a_byte(written); });
         add("writer behind a truncation", [&] { return write_a_byte(truncated); });
     }
+    std::this_thread::sleep_for(1s);
+    // A signal that comes meanwhile has to wait, and changes nothing.
+    for (std::size_t i = 2; i < tasks.size() / 2 + 1; i++)
+        check(kill(tasks[i]->pid(), SIGUSR1), "kill");
     std::this_thread::sleep_for(1s);
     for (auto &task : tasks)
         EXPECT_FALSE(task->ended()) << task->where();
