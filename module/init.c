@@ -83,9 +83,11 @@ static void init_end(struct fusewb_req *req, int error)
 		return;
 	if (error || req->out_args_len < INIT_OUT_MIN || out.major != FUSEWB_PROTO_MAJOR ||
 	    out.minor < MINOR_MIN) {
-		pr_warn("connection %llu: the server refused FUSE_INIT (error %d) or speaks FUSE %u.%u; %u.%u to %u.%u is needed\n",
-			conn->id, error, out.major, out.minor, FUSEWB_PROTO_MAJOR, MINOR_MIN,
-			FUSEWB_PROTO_MAJOR, FUSEWB_PROTO_MINOR);
+		if (!error)
+			atomic64_inc(&conn->counters.malformed);
+		pr_warn_ratelimited("connection %llu: the server refused FUSE_INIT (error %d) or speaks FUSE %u.%u; %u.%u to %u.%u is needed\n",
+				    conn->id, error, out.major, out.minor, FUSEWB_PROTO_MAJOR,
+				    MINOR_MIN, FUSEWB_PROTO_MAJOR, FUSEWB_PROTO_MINOR);
 		fusewb_conn_abort(conn, FUSEWB_ABORT_INIT);
 		return;
 	}

@@ -42,7 +42,10 @@ static bool has_work(struct inode *inode)
 		READ_ONCE(fi->times_dirty) || READ_ONCE(fi->times_flush));
 }
 
-/* As fsync does; its errors are the mapping's, which syncfs(2) reports. */
+/*
+ * As fsync does; errors of WRITEs are the mapping's, which syncfs(2) reports.
+ * Return: 0, -EINTR, -ETIMEDOUT if something is dirty behind an expired one.
+ */
 static int sync_inode(struct inode *inode)
 {
 	int err = fusewb_write_back(inode, 0, LLONG_MAX);
@@ -55,7 +58,7 @@ static int sync_inode(struct inode *inode)
 static int sync_inodes(struct super_block *sb)
 {
 	struct inode *inode, *last = NULL;
-	int err = 0;
+	int err = 0, one;
 
 	spin_lock(&sb->s_inode_list_lock);
 	list_for_each_entry(inode, &sb->s_inodes, i_sb_list) {
@@ -65,10 +68,12 @@ static int sync_inodes(struct super_block *sb)
 		/* Not before: it kept our place in the list. */
 		iput(last);
 		last = inode;
-		err = sync_inode(inode);
+		one = sync_inode(inode);
+		if (one == -EINTR || !err)
+			err = one;
 		cond_resched();
 		spin_lock(&sb->s_inode_list_lock);
-		if (err)
+		if (one == -EINTR)
 			break;
 	}
 	spin_unlock(&sb->s_inode_list_lock);
@@ -93,8 +98,8 @@ int fusewb_sync_fs(struct super_block *sb, int wait)
 static void give_up(struct fusewb_conn *conn)
 {
 	/* No file is open that could tell of it. */
-	pr_warn("connection %llu: unmounted without the server's answers, %lld bytes in flight are given up\n",
-		conn->id, atomic64_read(&conn->counters.bytes_in_flight));
+	pr_warn_ratelimited("connection %llu: unmounted without the server's answers, %lld bytes in flight are given up\n",
+			    conn->id, atomic64_read(&conn->counters.bytes_in_flight));
 	fusewb_conn_abort(conn, FUSEWB_ABORT_UNMOUNTED);
 }
 

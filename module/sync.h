@@ -9,7 +9,8 @@ struct super_block;
  * fusewb_sync_fs() - super_operations: write all back and wait for the answers
  *
  * Called with s_umount held for reading, which is let go meanwhile. Killable
- * and freezable. Return: 0 or -EINTR.
+ * and freezable. Return: 0, -EINTR, or -ETIMEDOUT if something could not be sent,
+ * for what was sent before of the same bytes has expired.
  */
 int fusewb_sync_fs(struct super_block *sb, int wait);
 
