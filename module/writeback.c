@@ -146,19 +146,44 @@ static void start(struct issue *is, struct fusewb_req *req, struct folio *folio)
 	is->first = folio->index;
 }
 
+/* Of a folio that is locked by the caller. */
+static bool is_clean(const struct folio *folio)
+{
+	return !folio_test_dirty(folio);
+}
+
+/*
+ * Who issues a part of a folio makes it clean, and dirty again before he unlocks
+ * it: if it lost its marks in between, an fsync would not find the other parts.
+ * What stays marked, the next pass looks at again.
+ */
+static bool stays_clean(const struct folio *folio)
+{
+	if (folio_test_dirty(folio))
+		return false;
+	/* It was locked before it was made clean, */
+	smp_rmb();
+	if (folio_test_locked(folio))
+		return false;
+	/* and is unlocked after it is dirty again. */
+	smp_rmb();
+	return !folio_test_dirty(folio);
+}
+
 /*
  * Clean folios lose their marks. One that was redirtied after it was made clean
  * keeps them: the flag is set before the mark, so it is seen here or the mark
  * is set again after.
  */
-static void clear_marks(struct address_space *mapping, pgoff_t first, pgoff_t last)
+static void clear_marks(struct address_space *mapping, pgoff_t first, pgoff_t last,
+			bool (*clean)(const struct folio *folio))
 {
 	XA_STATE(xas, &mapping->i_pages, first);
 	struct folio *folio;
 
 	xas_lock_irq(&xas);
 	xas_for_each_marked(&xas, folio, last, PAGECACHE_TAG_DIRTY) {
-		if (xa_is_value(folio) || folio_test_dirty(folio))
+		if (xa_is_value(folio) || !clean(folio))
 			continue;
 		xas_clear_mark(&xas, PAGECACHE_TAG_DIRTY);
 		xas_clear_mark(&xas, PAGECACHE_TAG_TOWRITE);
@@ -192,7 +217,7 @@ static void submit(struct issue *is)
 	in = req->in_args;
 	in->offset = req->io.range.first;
 	in->size = req->payload_len;
-	clear_marks(is->mapping, is->first, is->last);
+	clear_marks(is->mapping, is->first, is->last, stays_clean);
 
 	req->io.nr_pages = DIV_ROUND_UP(req->payload_len, PAGE_SIZE);
 	wb_stat_mod(inode_wb(is->inode), WB_WRITEBACK, req->io.nr_pages);
@@ -322,7 +347,7 @@ static void fill(struct issue *is, struct folio *folio, size_t off, size_t len, 
 static void give_up(struct issue *is, struct folio *folio)
 {
 	folio_clear_dirty_for_io(folio);
-	clear_marks(is->mapping, folio->index, folio_next_index(folio) - 1);
+	clear_marks(is->mapping, folio->index, folio_next_index(folio) - 1, is_clean);
 	mapping_set_error(is->mapping, -EIO);
 	atomic64_inc(&is->conn->counters.write_errors);
 }
@@ -386,7 +411,7 @@ static enum outcome issue_locked(struct issue *is, struct folio *folio, bool aga
 	if (folio->mapping != is->mapping)
 		return DONE;
 	if (!folio_test_dirty(folio)) {
-		clear_marks(is->mapping, folio->index, last);
+		clear_marks(is->mapping, folio->index, last, is_clean);
 		return DONE;
 	}
 	/* What fsync had to write has been issued since: it is newer by now. */
@@ -399,7 +424,7 @@ static enum outcome issue_locked(struct issue *is, struct folio *folio, bool aga
 		return BUSY;
 	if (pos >= size) {
 		folio_cancel_dirty(folio);
-		clear_marks(is->mapping, folio->index, last);
+		clear_marks(is->mapping, folio->index, last, is_clean);
 		return DONE;
 	}
 	if (!is->handle) {
@@ -520,7 +545,8 @@ int fusewb_writepages(struct address_space *mapping, struct writeback_control *w
 		.inode = inode,
 		.conn = fusewb_inode_conn(inode),
 		.wbc = wbc,
-		.wait = wbc->sync_mode == WB_SYNC_ALL && !wbc->for_sync,
+		/* Without a page to write it is about the inode: I_SYNC is held. */
+		.wait = wbc->sync_mode == WB_SYNC_ALL && !wbc->for_sync && wbc->nr_to_write > 0,
 	};
 	pgoff_t first, last;
 	int err = 0;
