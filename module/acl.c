@@ -14,6 +14,7 @@
 #include <linux/slab.h>
 
 #include "compat/compat.h"
+#include "answer.h"
 #include "connection.h"
 #include "inode.h"
 #include "request.h"
@@ -52,6 +53,23 @@ static const char *acl_name(int type)
 /* Larger than what any file system on a disk takes. */
 #define ACL_SIZE_MAX PAGE_SIZE
 
+/* One that names users that this user namespace does not have is no wrong answer. */
+static struct posix_acl *parse(struct fusewb_conn *conn, const void *value, size_t size)
+{
+	struct posix_acl *acl = posix_acl_from_xattr(conn->user_ns, value, size);
+	struct posix_acl *anywhere;
+
+	if (acl != ERR_PTR(-EINVAL) && acl != ERR_PTR(-EOPNOTSUPP))
+		return acl;
+	anywhere = posix_acl_from_xattr(&init_user_ns, value, size);
+	if (anywhere == ERR_PTR(-ENOMEM))
+		return anywhere;
+	if (IS_ERR(anywhere))
+		return ERR_PTR(fusewb_bad_answer(conn, FUSE_GETXATTR, "an ACL that is none"));
+	posix_acl_release(anywhere);
+	return acl;
+}
+
 struct posix_acl *fusewb_acl_get(struct inode *inode, int type)
 {
 	struct fusewb_conn *conn = fusewb_inode_conn(inode);
@@ -73,7 +91,7 @@ struct posix_acl *fusewb_acl_get(struct inode *inode, int type)
 		return ERR_PTR(-ENOMEM);
 	size = fusewb_getxattr(inode, acl_name(type), value, ACL_SIZE_MAX);
 	if (size > 0)
-		acl = posix_acl_from_xattr(conn->user_ns, value, size);
+		acl = parse(conn, value, size);
 	else if (size == -ERANGE)
 		acl = ERR_PTR(-E2BIG);
 	else if (size && size != -ENODATA && size != -EOPNOTSUPP)

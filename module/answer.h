@@ -11,6 +11,7 @@ struct fusewb_conn;
 const char *fusewb_op_name(u32 opcode);
 
 /* What several operations may be answered with. */
+#define FUSEWB_BAD_ATTR "attributes that no file has"
 #define FUSEWB_BAD_ERROR "an error that is none"
 #define FUSEWB_BAD_INODE "an inode that cannot be"
 

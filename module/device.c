@@ -383,12 +383,10 @@ static int copy_in(struct fusewb_req *req, struct iov_iter *from, size_t len)
 {
 	size_t left = iov_iter_count(from);
 	size_t fixed = min_t(size_t, len, req->out_args_size);
-	size_t payload = len - fixed;
+	size_t payload = len - fixed, wanted = payload;
 	int err = -EFAULT;
 	unsigned int i;
 
-	req->out_args_len = fixed;
-	req->payload_received = payload;
 	mutex_lock(&req->copying);
 	pagefault_disable();
 	if (copy_from_iter(req->out_args, fixed, from) != fixed)
@@ -398,14 +396,16 @@ static int copy_in(struct fusewb_req *req, struct iov_iter *from, size_t len)
 	 * are being given back by the end that the deadline brought.
 	 */
 	if (req->background && atomic_read(&req->fate) == FUSEWB_FATE_ABANDONED)
-		payload = 0;
-	for (i = 0; i < req->nr_spans && payload; i++) {
-		size_t n = min(payload, req->spans[i].len);
+		wanted = 0;
+	for (i = 0; i < req->nr_spans && wanted; i++) {
+		size_t n = min(wanted, req->spans[i].len);
 
 		if (copy_span(&req->spans[i], n, from, false) != n)
 			goto out;
-		payload -= n;
+		wanted -= n;
 	}
+	req->out_args_len = fixed;
+	req->payload_received = payload;
 	err = 0;
 out:
 	pagefault_enable();

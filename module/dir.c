@@ -214,8 +214,7 @@ static int revalidate(struct inode *dir, const struct qstr *name, struct dentry 
 	if (!valid)
 		fusewb_bad_answer(fusewb_inode_conn(inode), FUSE_LOOKUP, FUSEWB_BAD_INODE);
 	if (!valid || !fusewb_entry_same(inode, &out)) {
-		if (out.nodeid != FUSE_ROOT_ID)
-			fusewb_req_queue_forget(fusewb_inode_conn(inode), out.nodeid, 1);
+		fusewb_req_queue_forget(fusewb_inode_conn(inode), out.nodeid, 1);
 		return 0;
 	}
 	fusewb_entry_refresh(inode, &out, version);

@@ -172,8 +172,7 @@ struct inode *fusewb_entry_iget(struct super_block *sb, const struct fuse_entry_
 				    attr_version);
 	if (inode)
 		return inode;
-	if (out->nodeid && out->nodeid != FUSE_ROOT_ID)
-		fusewb_req_queue_forget(fusewb_sb_conn(sb), out->nodeid, 1);
+	fusewb_req_queue_forget(fusewb_sb_conn(sb), out->nodeid, 1);
 	if (valid)
 		return ERR_PTR(-ENOMEM);
 	return ERR_PTR(fusewb_bad_answer(fusewb_sb_conn(sb), opcode, FUSEWB_BAD_INODE));

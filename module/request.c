@@ -3,8 +3,10 @@
  * Requests: queueing, waiting, leaving, ending. request.h says who owns what.
  */
 #include "compat/compat.h"
+#include "answer.h"
 #include "connection.h"
 #include "deadline.h"
+#include "inode.h"
 #include "queue.h"
 #include "request.h"
 #include "trace.h"
@@ -67,6 +69,12 @@ static void release_orphan(struct fusewb_req *req, u64 nodeid,
 	fusewb_req_queue(release);
 }
 
+static void check_orphan(struct fusewb_req *req, const struct fuse_entry_out *entry)
+{
+	if (!fusewb_entry_valid(entry))
+		fusewb_bad_answer(req->conn, req->in.opcode, FUSEWB_BAD_INODE);
+}
+
 /* Nobody took the answer: give back what it brought. */
 static void orphaned(struct fusewb_req *req)
 {
@@ -79,17 +87,21 @@ static void orphaned(struct fusewb_req *req)
 		break;
 	case FUSE_CREATE:
 	case FUSE_TMPFILE:
+		check_orphan(req, entry);
 		if (entry->nodeid)
 			release_orphan(req, entry->nodeid, req->out_args + sizeof(*entry),
 				       true);
 		break;
 	case FUSE_LOOKUP:
+		if (!entry->nodeid)
+			break;
+		fallthrough;
 	case FUSE_MKNOD:
 	case FUSE_MKDIR:
 	case FUSE_SYMLINK:
 	case FUSE_LINK:
-		if (entry->nodeid)
-			fusewb_req_queue_forget(req->conn, entry->nodeid, 1);
+		check_orphan(req, entry);
+		fusewb_req_queue_forget(req->conn, entry->nodeid, 1);
 		break;
 	}
 }
@@ -140,6 +152,8 @@ void fusewb_req_end(struct fusewb_req *req, int error)
 	fate = atomic_cmpxchg(&req->fate, FUSEWB_FATE_OPEN, FUSEWB_FATE_ENDED);
 	if (fate == FUSEWB_FATE_ABANDONED)
 		atomic_set(&req->fate, FUSEWB_FATE_ORPHANED);
+	/* The state before the flag; who interrupts it does the opposite. */
+	smp_mb();
 	if (test_bit(FUSEWB_REQ_F_INTERRUPTED, &req->flags))
 		fusewb_queue_forget_interrupt(req);
 
@@ -170,8 +184,7 @@ static bool decided(struct fusewb_req *req)
 static void abandon(struct fusewb_req *req)
 {
 	req->left = true;
-	if (!req->orphan)
-		fusewb_req_drop_payload(req);
+	fusewb_req_drop_payload(req);
 }
 
 static int outcome(struct fusewb_req *req)
@@ -229,8 +242,7 @@ void fusewb_req_give_up(struct fusewb_req *req, int error)
 	req->left = true;
 	if (req->end)
 		req->end(req, error);
-	if (!req->orphan)
-		fusewb_req_drop_payload(req);
+	fusewb_req_drop_payload(req);
 }
 
 static int wait_for_answer(struct fusewb_req *req)

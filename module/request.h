@@ -195,10 +195,10 @@ struct fusewb_req {
 	 * @orphan: runs instead, once, when the waiter left (@left is set, so
 	 * not if the request could be recalled) and the end came after all, with
 	 * @error as the waiter would have seen it: to give back what the answer
-	 * brought and the request kept. Its payload must be private memory then,
-	 * and is kept. What LOOKUP, OPEN, CREATE and their like bring, the
-	 * request layer gives back before; without @orphan it also sees to it
-	 * that names and attributes that it may have changed are asked for again.
+	 * brought and the request kept. Its payload is gone. What LOOKUP, OPEN,
+	 * CREATE and their like bring, the request layer gives back before;
+	 * without @orphan it also sees to it that names and attributes that it
+	 * may have changed are asked for again.
 	 */
 	void (*orphan)(struct fusewb_req *req);
 
@@ -366,6 +366,7 @@ void fusewb_req_queue(struct fusewb_req *req);
 int fusewb_req_call(struct fusewb_req *req);
 
 /** fusewb_req_queue_forget() - tell the server, some time, never fails
+ * @nodeid: nothing is sent for none (0) and the root, which are never counted
  * @nlookup: lookups to give back, > 0
  */
 void fusewb_req_queue_forget(struct fusewb_conn *conn, u64 nodeid, u64 nlookup);

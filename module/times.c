@@ -15,6 +15,7 @@
 #include <linux/wait.h>
 
 #include "compat/compat.h"
+#include "answer.h"
 #include "connection.h"
 #include "file.h"
 #include "inode.h"
@@ -71,8 +72,14 @@ static void flush_finish(struct fusewb_conn *conn, u64 nodeid,
 
 static void times_answered(struct fusewb_req *req, int error)
 {
+	const struct fuse_attr_out *out = req->out_args;
+
+	if (!error && !fusewb_attr_valid(&out->attr))
+		error = fusewb_bad_answer(req->conn, FUSE_SETATTR, FUSEWB_BAD_ATTR);
 	/* A server that keeps no times cannot lose any. */
-	flush_finish(req->conn, req->in.nodeid, req->private, error == -ENOSYS ? 0 : error);
+	if (error == -ENOSYS)
+		error = 0;
+	flush_finish(req->conn, req->in.nodeid, req->private, error);
 }
 
 static void fill_times(struct fuse_setattr_in *in, struct fusewb_conn *conn,

@@ -162,6 +162,12 @@ long stat_open(RawServer &server) {
     return fstat(file, &st);
 }
 long change_mode(RawServer &server) { return chmod(server.mnt("f").c_str(), 0600); }
+// The times of what was written are sent by fsync(2).
+long write_and_sync(RawServer &server) {
+    Fd file(server.mnt("f"), O_RDWR);
+    pwrite_all(file, "x", 0);
+    return fsync(file);
+}
 long make_file(RawServer &server) {
     return open(server.mnt("new").c_str(), O_CREAT | O_WRONLY, 0600);
 }
@@ -244,6 +250,8 @@ std::vector<Case> cases() {
          [](const Request &) { return attributes_answer(S_IFDIR | 0700); }, stat_open, ESTALE},
         {"FUSE_SETATTR", FUSE_SETATTR, [](const Request &) { return attributes_answer(0); },
          change_mode},
+        {"FUSE_SETATTR", FUSE_SETATTR, [](const Request &) { return attributes_answer(0); },
+         write_and_sync},
         {"FUSE_MKDIR", FUSE_MKDIR, entry(9, S_IFREG | 0600), make_directory},
         {"FUSE_MKDIR", FUSE_MKDIR, entry(0, S_IFDIR | 0700), make_directory},
         {"FUSE_MKDIR", FUSE_MKDIR, entry(9, S_IFDIR | 0700),

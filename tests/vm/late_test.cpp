@@ -82,6 +82,33 @@ struct Told {
 
 } // namespace
 
+GUEST_TEST(Late, WhatCannotBeIsCountedAndTheRootIsNotForgotten) {
+    needs_fusewb();
+    RawServer server;
+    std::atomic<unsigned> roots = 0;
+    for (std::uint32_t opcode : {FUSE_FORGET, FUSE_BATCH_FORGET})
+        server.on(opcode, [&](const Request &request) {
+            for (const auto &one : forgotten_by(request))
+                roots += one.nodeid == FUSE_ROOT_ID;
+            return false;
+        });
+    abandon(server, FUSE_MKDIR,
+            [&] { return outcome(mkdir(server.mnt("d").c_str(), 0700)); });
+    std::uint64_t malformed = server.connection()[FUSEWB_A_COUNTER_MALFORMED];
+    fuse_entry_out out{};
+    out.nodeid = FUSE_ROOT_ID;
+    out.attr = protocol::directory_attributes(FUSE_ROOT_ID);
+    for (const Request &request : server.lose(FUSE_MKDIR))
+        EXPECT_EQ(server.answer(request, bytes_of(out)), 0);
+    EXPECT_TRUE(wait_until(10s, [&] {
+        return server.connection()[FUSEWB_A_COUNTER_MALFORMED] > malformed;
+    }));
+    // Of FORGETs and others every second one is read first.
+    for (const char *name : {"a", "b", "c"})
+        EXPECT_EQ(stat_error(server.mnt(name)), ENOENT);
+    EXPECT_EQ(roots, 0u);
+}
+
 GUEST_TEST(Late, ARemovedNameIsGone) {
     needs_fusewb();
     RawServer server;

@@ -307,8 +307,12 @@ GUEST_TEST(Acl, TheKernelChecksThoseOfAServerThatAsksForIt) {
     EXPECT_EQ(open_as_nobody(server.mnt("f"), O_RDONLY), EACCES);
     // One that is none.
     EXPECT_EQ(set_value(server.mnt("f"), "system.posix_acl_access", "nonsense"), EOPNOTSUPP);
+    // Without a mistaken ACL, anybody could read it.
+    ASSERT_EQ(chmod(server.mnt("f").c_str(), 0666), 0);
     values.put(2, "system.posix_acl_access", "nonsense");
-    EXPECT_NE(open_as_nobody(server.mnt("f"), O_RDONLY), 0);
+    std::uint64_t malformed = server.connection()[FUSEWB_A_COUNTER_MALFORMED];
+    EXPECT_EQ(open_as_nobody(server.mnt("f"), O_RDONLY), EIO);
+    EXPECT_GT(server.connection()[FUSEWB_A_COUNTER_MALFORMED], malformed);
 }
 
 GUEST_TEST(Acl, OtherServersKeepThemForThemselves) {
