@@ -11,6 +11,7 @@
 #include "inflight.h"
 #include "inode.h"
 #include "inode_lock.h"
+#include "listing.h"
 #include "range.h"
 #include "request.h"
 #include "symlink.h"
@@ -192,6 +193,8 @@ void fusewb_change_attributes(struct inode *inode, const struct fuse_attr *attr,
 	changed = old_size != attr->size || !timespec64_equal(&old_mtime, &mtime);
 	if (S_ISLNK(inode->i_mode) && changed)
 		fusewb_link_forget(inode);
+	if (S_ISDIR(inode->i_mode) && changed)
+		fusewb_listing_forget(inode);
 	if (local || !S_ISREG(inode->i_mode))
 		return;
 	/* What is cached of a file that grew has zeroes where there is data now. */
@@ -205,7 +208,7 @@ int fusewb_check_attr(struct inode *inode, const struct fuse_attr *attr, u32 opc
 	struct fusewb_conn *conn = fusewb_inode_conn(inode);
 
 	if (!fusewb_attr_valid(attr))
-		return fusewb_bad_answer(conn, opcode, "attributes that no file has");
+		return fusewb_bad_answer(conn, opcode, FUSEWB_BAD_ATTR);
 	if (!inode_wrong_type(inode, attr->mode))
 		return 0;
 	fusewb_bad_answer(conn, opcode, "another type of file");
@@ -300,7 +303,7 @@ int fusewb_getattr(struct mnt_idmap *idmap, const struct path *path,
 	stat->mode = (inode->i_mode & S_IFMT) | fi->orig_mode;
 	stat->ino = fi->orig_ino;
 	if (fi->blksize)
-		stat->blksize = fi->blksize;
+		stat->blksize = rounddown_pow_of_two(fi->blksize);
 	spin_lock(&fi->lock);
 	if (fi->btime_known && mask & STATX_BTIME) {
 		stat->btime = fi->btime;

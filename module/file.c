@@ -24,6 +24,7 @@
 #include "inode.h"
 #include "inode_lock.h"
 #include "ioctl.h"
+#include "listing.h"
 #include "lock.h"
 #include "poll.h"
 #include "range.h"
@@ -90,8 +91,11 @@ static void finish(struct inode *inode, struct file *file)
 		stream_open(inode, file);
 	else if (h->open_flags & FOPEN_NONSEEKABLE)
 		nonseekable_open(inode, file);
-	if (h->dir)
+	if (h->dir) {
+		if (!(h->open_flags & FOPEN_KEEP_CACHE))
+			fusewb_listing_forget(inode);
 		return;
+	}
 
 	/* What is cached may be old. */
 	if (!(h->open_flags & FOPEN_KEEP_CACHE))
@@ -140,7 +144,7 @@ struct fusewb_handle *fusewb_handle_open(struct inode *inode, u32 flags, bool di
 		fusewb_inode_unlock(inode);
 	if (err == -ENOSYS) {
 		/* It keeps no state for open files: there is nothing to release. */
-		out.open_flags = FOPEN_KEEP_CACHE;
+		out.open_flags = FOPEN_KEEP_CACHE | (dir ? FOPEN_CACHE_DIR : 0);
 		opened = false;
 		err = 0;
 	}

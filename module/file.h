@@ -14,6 +14,13 @@
 struct fusewb_inode;
 struct fusewb_req;
 
+/* Where in a kept listing a reader goes on: listing.c. By the file's f_pos_lock. */
+struct fusewb_listing_cursor {
+	u64 version;			/* of the listing */
+	u64 place;			/* of the server's, as the file's position */
+	loff_t at;			/* where the name at it begins */
+};
+
 /**
  * struct fusewb_handle - what the server returned to OPEN, OPENDIR or CREATE
  *
@@ -35,6 +42,7 @@ struct fusewb_handle {
 	u32 polled;			/* the server's number for it, 0: none */
 	wait_queue_head_t poll_wait;
 	bool ofd_locks;			/* so did fcntl(2), to the open file */
+	struct fusewb_listing_cursor cursor;
 	struct list_head link;		/* fi->write_handles, by fi->lock */
 	bool parked;			/* fi->lock: the list owns the file's
 					 * reference, see handle.c
@@ -96,12 +104,12 @@ void fusewb_handle_list(struct fusewb_handle *h);
 /**
  * fusewb_handle_park() - the file is gone: put the handle, off the list
  *
- * Unless it is the last and something is dirty: then once it is clean.
+ * Unless it is the last and something is dirty or in flight: then once nothing is.
  */
 void fusewb_handle_park(struct fusewb_handle *h);
 
-/** fusewb_handles_unpark() - put what is parked if nothing is dirty any more;
- * called by whoever may have cleaned the last folio. Does not sleep for long
+/** fusewb_handles_unpark() - put what is parked if nothing is dirty or in flight
+ * any more; called by whoever may have seen to that. Does not sleep for long
  * and waits for nobody.
  */
 void fusewb_handles_unpark(struct inode *inode);
@@ -169,6 +177,12 @@ void fusewb_set_read_range(struct fusewb_req *req, loff_t pos);
  * Return: the folio, NULL if none is cached, ERR_PTR(-EINTR).
  */
 struct folio *fusewb_lock_cached(struct address_space *mapping, pgoff_t index);
+
+/**
+ * fusewb_lock_page() - the same, or a new folio of one page if none is cached
+ * Return: the folio, ERR_PTR(-EINTR), or the error of adding one.
+ */
+struct folio *fusewb_lock_page(struct address_space *mapping, pgoff_t index);
 ssize_t fusewb_write_iter(struct kiocb *iocb, struct iov_iter *from);
 vm_fault_t fusewb_page_mkwrite(struct vm_fault *vmf);
 

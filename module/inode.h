@@ -21,6 +21,19 @@
 struct fusewb_link;
 struct fusewb_times_flush;
 
+/* What is kept of a directory's names: listing.c. All by fusewb_inode.lock. */
+struct fusewb_listing {
+	u64 version;			/* of this one, and of none before */
+	u64 names;			/* fusewb_dir_names() when it was begun */
+	u64 next;			/* the server's place where it goes on */
+	loff_t size;			/* bytes in the page cache */
+	enum {
+		FUSEWB_LISTING_NONE,
+		FUSEWB_LISTING_BEGUN,
+		FUSEWB_LISTING_WHOLE,
+	} state;
+};
+
 struct fusewb_inode {
 	struct inode inode;
 	struct mutex turn;		/* before i_rwsem: inode_lock.c */
@@ -88,6 +101,7 @@ struct fusewb_inode {
 	bool lookups_follow;		/* a name was looked up since the last
 					 * READDIR: READDIRPLUS pays
 					 */
+	struct fusewb_listing listing;
 
 	bool listed;			/* READDIRPLUS brought it, and nobody
 					 * looked at it since; READDIRPLUS_AUTO

@@ -24,6 +24,7 @@
 #include "file.h"
 #include "inflight.h"
 #include "inode.h"
+#include "listing.h"
 #include "notify.h"
 #include "poll.h"
 #include "queue.h"
@@ -87,7 +88,10 @@ static int inval_inode(struct fusewb_conn *conn, struct super_block *sb, struct 
 	if (out.off >= 0) {
 		if (out.len > 0 && check_add_overflow(out.off, out.len - 1, &last))
 			last = LLONG_MAX;
-		fusewb_drop_clean(inode, out.off, last);
+		if (S_ISDIR(inode->i_mode))
+			fusewb_listing_forget(inode);
+		else
+			fusewb_drop_clean(inode, out.off, last);
 	}
 	iput(inode);
 	return err;
@@ -211,29 +215,6 @@ static int delete(struct fusewb_conn *conn, struct super_block *sb, struct iov_i
 	return err;
 }
 
-/* Return: the locked folio of @pos, of a page if it is new, or an error. */
-static struct folio *lock_folio(struct address_space *mapping, loff_t pos)
-{
-	pgoff_t index = pos >> PAGE_SHIFT;
-	struct folio *folio;
-	int err;
-
-	for (;;) {
-		folio = fusewb_lock_cached(mapping, index);
-		if (folio)
-			return folio;
-		folio = filemap_alloc_folio(mapping_gfp_mask(mapping), 0, NULL);
-		if (!folio)
-			return ERR_PTR(-ENOMEM);
-		err = filemap_add_folio(mapping, folio, index, GFP_KERNEL);
-		if (!err)
-			return folio;
-		folio_put(folio);
-		if (err != -EEXIST)
-			return ERR_PTR(err);
-	}
-}
-
 /* Data for one page. What would leave a folio half filled is not kept. */
 static int store_part(struct inode *inode, loff_t pos, const void *data, size_t len)
 {
@@ -241,7 +222,7 @@ static int store_part(struct inode *inode, loff_t pos, const void *data, size_t 
 	size_t off;
 	void *to;
 
-	folio = lock_folio(inode->i_mapping, pos);
+	folio = fusewb_lock_page(inode->i_mapping, pos >> PAGE_SHIFT);
 	if (IS_ERR(folio))
 		return PTR_ERR(folio);
 	off = offset_in_folio(folio, pos);
@@ -299,7 +280,7 @@ static int store(struct fusewb_conn *conn, struct super_block *sb, struct iov_it
 	inode = fusewb_find_inode(sb, out.nodeid);
 	if (!inode)
 		return -ENOENT;
-	err = -EINVAL;
+	err = -EBADMSG;
 	if (S_ISREG(inode->i_mode)) {
 		fusewb_server_has(FUSEWB_I(inode), out.offset + out.size);
 		fusewb_grow(inode, out.offset + out.size);
@@ -406,7 +387,7 @@ static int retrieve(struct fusewb_conn *conn, struct super_block *sb, struct iov
 	inode = fusewb_find_inode(sb, out.nodeid);
 	if (!inode)
 		return -ENOENT;
-	err = S_ISREG(inode->i_mode) ? send_cached(conn, inode, &out) : -EINVAL;
+	err = S_ISREG(inode->i_mode) ? send_cached(conn, inode, &out) : -EBADMSG;
 	iput(inode);
 	return err;
 }

@@ -15,6 +15,7 @@
 #include "file.h"
 #include "inode.h"
 #include "ioctl.h"
+#include "listing.h"
 #include "request.h"
 
 /* Bytes of answer to ask for: some hundred names. */
@@ -79,8 +80,7 @@ static bool counts(const struct fuse_entry_out *entry, const struct fuse_dirent 
 
 static void forget_entry(struct fusewb_conn *conn, const struct fuse_entry_out *entry)
 {
-	if (entry->nodeid != FUSE_ROOT_ID)
-		fusewb_req_queue_forget(conn, entry->nodeid, 1);
+	fusewb_req_queue_forget(conn, entry->nodeid, 1);
 }
 
 static void mark_listed(struct inode *inode)
@@ -162,18 +162,35 @@ static bool endless_name(const struct cursor *c, bool plus)
 	return (plus ? &last->dirent : (const struct fuse_dirent *)last)->namelen > FUSEWB_NAME_MAX;
 }
 
+static bool may_keep(const struct file *file)
+{
+	return fusewb_file_handle(file)->open_flags & FOPEN_CACHE_DIR;
+}
+
+/* What was known of the directory before it was asked for names. */
+struct known {
+	u64 attr;			/* fusewb_attr_version() */
+	u64 names;			/* fusewb_dir_names() */
+	u64 listing;			/* fusewb_listing_begin() */
+};
+
 /* Return: 0, or -EIO for an answer with an entry that cannot be. */
 static int emit_answer(struct file *file, struct dir_context *ctx, struct fusewb_req *req,
-		       u64 version, u64 names)
+		       const struct known *known)
 {
 	struct cursor c = { req->out_args, req->out_args_len };
 	bool plus = req->in.opcode == FUSE_READDIRPLUS;
 	const struct fuse_entry_out *entry = NULL;
+	struct inode *dir = file_inode(file);
 	const struct fuse_dirent *dirent;
+	bool keep = may_keep(file);
+	u64 place = ctx->pos;
 	const char *fault;
 	bool full = false;
 	int err = 0;
 
+	if (keep && !c.left)
+		fusewb_listing_end(dir, known->listing, place);
 	while (next_entry(&c, plus ? &entry : NULL, &dirent)) {
 		fault = fault_of(dirent);
 		if (fault)
@@ -185,8 +202,11 @@ static int emit_answer(struct file *file, struct dir_context *ctx, struct fusewb
 			if (!full)
 				ctx->pos = dirent->off;
 		}
+		if (!err && keep)
+			fusewb_listing_add(dir, known->listing, place, dirent);
+		place = dirent->off;
 		if (!plus) {
-			if (err || full)
+			if (err || (full && !keep))
 				break;
 			continue;
 		}
@@ -197,7 +217,7 @@ static int emit_answer(struct file *file, struct dir_context *ctx, struct fusewb
 			fusewb_bad_answer(req->conn, req->in.opcode, "an entry that cannot be");
 			forget_entry(req->conn, entry);
 		} else if (!err) {
-			link_entry(file->f_path.dentry, entry, dirent, version, names);
+			link_entry(file->f_path.dentry, entry, dirent, known->attr, known->names);
 		} else {
 			forget_entry(req->conn, entry);
 		}
@@ -265,21 +285,27 @@ static struct fusewb_req *ask(struct inode *dir, struct file *file,
 static int iterate(struct file *file, struct dir_context *ctx)
 {
 	struct inode *dir = file_inode(file);
+	struct known known = {};
 	struct fusewb_req *req;
-	u64 version, names;
 	int err;
 
+	if (may_keep(file)) {
+		err = fusewb_listing_emit(file, ctx);
+		if (err)
+			return min(err, 0);
+		known.listing = fusewb_listing_begin(dir, ctx->pos);
+	}
 	err = fusewb_dir_lock(dir);
 	if (err)
 		return err;
-	version = fusewb_attr_version(fusewb_inode_conn(dir));
-	names = fusewb_dir_names(dir);
+	known.attr = fusewb_attr_version(fusewb_inode_conn(dir));
+	known.names = fusewb_dir_names(dir);
 	req = ask(dir, file, ctx);
 	/* A name is entered once its LOOKUP has ended, which may wait for this. */
 	fusewb_dir_unlock(dir);
 	if (IS_ERR(req))
 		return PTR_ERR(req);
-	err = emit_answer(file, ctx, req, version, names);
+	err = emit_answer(file, ctx, req, &known);
 	fusewb_req_put(req);
 	return err;
 }

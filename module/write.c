@@ -52,6 +52,27 @@ struct folio *fusewb_lock_cached(struct address_space *mapping, pgoff_t index)
 	}
 }
 
+struct folio *fusewb_lock_page(struct address_space *mapping, pgoff_t index)
+{
+	struct folio *folio;
+	int err;
+
+	for (;;) {
+		folio = fusewb_lock_cached(mapping, index);
+		if (folio)
+			return folio;
+		folio = filemap_alloc_folio(mapping_gfp_mask(mapping), 0, NULL);
+		if (!folio)
+			return ERR_PTR(-ENOMEM);
+		err = filemap_add_folio(mapping, folio, index, GFP_KERNEL);
+		if (!err)
+			return folio;
+		folio_put(folio);
+		if (err != -EEXIST)
+			return ERR_PTR(err);
+	}
+}
+
 /*
  * The largest order up to @max of an aligned folio that @index is in, begins not
  * before @first and ends not behind @last.

@@ -5,13 +5,14 @@
 #include <cerrno>
 #include <cstring>
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "support/client.h"
 #include "support/files.h"
 #include "support/guest_test.h"
+#include "support/protocol.h"
 #include "support/raw_server.h"
 
 using namespace fusewb::test;
@@ -21,13 +22,6 @@ namespace {
 int stat_error(const std::filesystem::path &path) {
     struct stat st;
     return stat(path.c_str(), &st) ? errno : 0;
-}
-
-std::size_t count_names(const std::filesystem::path &directory) {
-    std::size_t count = 0;
-    for ([[maybe_unused]] const auto &entry : std::filesystem::directory_iterator(directory))
-        count++;
-    return count;
 }
 
 } // namespace
@@ -89,19 +83,23 @@ GUEST_TEST(OpenFlags, WhatWasNotOfferedIsIgnored) {
     EXPECT_EQ(server.content("f"), "written");
 }
 
-GUEST_TEST(OpenFlags, ADirectoryThatMayBeCachedIsReadAnew) {
-    needs_fusewb();
-    RawServer server;
-    server.on(FUSE_OPENDIR, [&](const Request &request) {
-        fuse_open_out out{};
-        out.open_flags = FOPEN_CACHE_DIR | FOPEN_KEEP_CACHE;
+ON_CLIENTS(BlockSize, "fusewb", "fuse");
+
+CLIENT_TEST(BlockSize, IsAPowerOfTwo) {
+    RawServer server({.valid_seconds = 0, .type = client.type});
+    server.set_content("f", "content");
+    server.on(FUSE_GETATTR, [&](const Request &request) {
+        fuse_attr_out out{};
+        out.attr = request.header.nodeid == FUSE_ROOT_ID
+                       ? protocol::directory_attributes(FUSE_ROOT_ID)
+                       : protocol::file_attributes(request.header.nodeid, 7);
+        out.attr.blksize = 5000;
         server.answer(request, bytes_of(out));
         return true;
     });
-    server.set_content("a", "");
-    EXPECT_EQ(count_names(server.mnt()), 1u);
-    server.set_content("b", "");
-    EXPECT_EQ(count_names(server.mnt()), 2u);
+    struct stat st;
+    ASSERT_EQ(stat(server.mnt("f").c_str(), &st), 0);
+    EXPECT_EQ(st.st_blksize, 4096);
 }
 
 GUEST_TEST(Timeouts, AttributesAndNamesAreBelievedForAsLongAsTheAnswerSays) {
