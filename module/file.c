@@ -250,6 +250,7 @@ static int fusewb_flush(struct file *file, fl_owner_t owner)
 		if (!err)
 			err = fusewb_flush_times(inode);
 	}
+	fusewb_locks_flush(inode, owner);
 	if (h->open_flags & FOPEN_NOFLUSH && !fusewb_conn_writeback(fusewb_inode_conn(inode)))
 		return err;
 	flush_err = send_flush(inode, h, owner);

@@ -18,6 +18,7 @@
 #include "fileattr.h"
 #include "inflight.h"
 #include "inode.h"
+#include "lock.h"
 #include "reading.h"
 #include "request.h"
 #include "symlink.h"
@@ -43,6 +44,7 @@ struct inode *fusewb_alloc_inode(struct super_block *sb)
 	spin_lock_init(&fi->lock);
 	init_waitqueue_head(&fi->dir_wait);
 	INIT_LIST_HEAD(&fi->write_handles);
+	INIT_LIST_HEAD(&fi->lock_owners);
 	fusewb_inflight_init(fi);
 	fusewb_reading_init(fi);
 	return &fi->inode;
@@ -60,6 +62,7 @@ void fusewb_evict_inode(struct inode *inode)
 	truncate_inode_pages_final(&inode->i_data);
 	clear_inode(inode);
 	fusewb_link_forget(inode);
+	fusewb_locks_evict(inode);
 	fusewb_forget_inode(inode);
 }
 

@@ -88,6 +88,8 @@ struct fusewb_inode {
 	struct list_head write_handles;	/* lock */
 	struct llist_node put_later;	/* handle.c */
 
+	struct list_head lock_owners;	/* lock: lock.c */
+
 	/* symbolic links: what was kept, and how often it was dropped */
 	struct fusewb_link *link;	/* lock */
 	u64 link_version;		/* lock */

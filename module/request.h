@@ -74,7 +74,7 @@ struct fusewb_span {
 };
 
 /**
- * struct fusewb_io - what a READ or WRITE of file data keeps until its end
+ * struct fusewb_io - what a READ or WRITE of file data, or a lock, keeps until its end
  * @range: WRITE: the bytes that are reserved
  * @inode: pinned, see fusewb_put_inode_later()
  * @handle: a reference
@@ -85,6 +85,7 @@ struct fusewb_span {
  *	try again, 0: there was none
  * @backoff: jiffies, how long it waited after the last such answer
  * @version: READ ahead: as fusewb_attr_version(), before it was sent
+ * @asking: SETLK: its waiter counts, see lock.c; by the inode's lock
  *
  * It is a part of the request, for writeback must not need more memory.
  */
@@ -98,6 +99,7 @@ struct fusewb_io {
 	unsigned long retry_since;
 	unsigned long backoff;
 	u64 version;
+	bool asking;
 };
 
 struct fusewb_req {

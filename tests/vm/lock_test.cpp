@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <thread>
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -75,6 +76,30 @@ public:
         return wait_until(10s, [&] { return waiting() > 0; });
     }
     void ignore_interrupts() { deaf_ = true; }
+    // Until keep_up() locks that are asked for wait for catch_up().
+    void delay() {
+        std::lock_guard lock(mutex_);
+        delaying_ = true;
+    }
+    std::size_t delayed() {
+        std::lock_guard lock(mutex_);
+        return delayed_.size();
+    }
+    void catch_up(bool delay_unlocks = false) {
+        std::lock_guard lock(mutex_);
+        delaying_ = false;
+        delaying_unlocks_ = delay_unlocks;
+        for (const auto &request : std::exchange(delayed_, {}))
+            set_locked(request);
+    }
+    void keep_up() {
+        std::lock_guard lock(mutex_);
+        delaying_ = false;
+    }
+    std::size_t unlocks() {
+        std::lock_guard lock(mutex_);
+        return unlocks_;
+    }
 
 private:
     struct Held {
@@ -106,6 +131,15 @@ private:
     }
     void set(const Request &request) {
         std::lock_guard lock(mutex_);
+        set_locked(request);
+    }
+    void set_locked(const Request &request) {
+        bool unlock = request.as<fuse_lk_in>().lk.type == F_UNLCK;
+        if (unlock ? delaying_unlocks_ : delaying_) {
+            delayed_.push_back(request);
+            return;
+        }
+        unlocks_ += unlock;
         if (try_set(request.as<fuse_lk_in>()))
             server_.answer(request, {});
         else if (request.header.opcode == FUSE_SETLK)
@@ -154,9 +188,71 @@ private:
     std::mutex mutex_;
     std::vector<Held> held_;
     std::vector<Request> waiting_;
+    bool delaying_ = false;
+    bool delaying_unlocks_ = false;
+    std::vector<Request> delayed_;
+    std::size_t unlocks_ = 0;
 };
 
 constexpr std::uint64_t remote = FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS;
+
+// A server that grants locks when those who asked for them wait no more, and live.
+class LateLocks {
+public:
+    explicit LateLocks(const std::string &name = "r")
+        : server({.init_flags = remote, .name = name}), locks(server) {
+        server.set_content("f", "content");
+        file = Fd(server.mnt("f"), O_RDWR);
+        id_ = server.connection().id;
+    }
+    // Return: errno; the server has the request yet.
+    int time_out(const std::function<int()> &lock) {
+        std::size_t before = locks.delayed();
+        locks.delay();
+        std::jthread expire([&] {
+            wait_until(20s, [&] { return locks.delayed() > before; });
+            deadline(50);
+        });
+        int error = lock();
+        expire.join();
+        deadline(0);
+        locks.keep_up();
+        return error;
+    }
+    int time_out(struct flock lock) {
+        return time_out([&] { return set_lock(file, F_SETLK, lock); });
+    }
+    // What that leads to is over, too. Return: how often the kernel unlocked.
+    std::size_t grant_late() {
+        std::size_t before = locks.unlocks();
+        locks.catch_up();
+        EXPECT_TRUE(wait_until(10s, [&] { return Netlink().requests(id_).empty(); }));
+        return locks.unlocks() - before;
+    }
+    // Return: errno of a lock of another process.
+    int other(const std::function<int(int fd)> &lock) {
+        Task task("lock in another process", [&] {
+            Fd mine(server.mnt("f"), O_RDWR);
+            return lock(mine);
+        });
+        EXPECT_TRUE(task.ends_within(20s)) << task.where();
+        return task.status().value_or(-1);
+    }
+    int other(struct flock lock) {
+        return other([&](int fd) { return set_lock(fd, F_SETLK, lock); });
+    }
+
+    RawServer server;
+    Locks locks;
+    Fd file;
+
+private:
+    void deadline(std::uint32_t milliseconds) {
+        Netlink().set_policy(id_, {{FUSEWB_A_POLICY_DEADLINE_LOCK, milliseconds},
+                                   {FUSEWB_A_POLICY_ACTION, FUSEWB_ACTION_FAIL}});
+    }
+    std::uint64_t id_ = 0;
+};
 
 // The rules that hold whoever keeps the locks.
 void expect_lock_rules(const std::filesystem::path &path) {
@@ -214,15 +310,23 @@ void note_owner_of_close(RawServer &server, std::atomic<std::uint64_t> &owner) {
     });
 }
 
-// The kinds of locks. What locks waits for it.
+int set_flock(int fd, short type, int flags) {
+    int operation = type == F_UNLCK ? LOCK_UN : type == F_RDLCK ? LOCK_SH : LOCK_EX;
+    return flock(fd, operation | flags) ? errno : 0;
+}
+
+// The kinds of locks: what waits for one, and what does not.
 constexpr struct {
     const char *kind;
     int (*lock)(int fd, short type);
+    int (*try_lock)(int fd, short type);
 } kinds[] = {
-    {"process", [](int fd, short type) { return set_lock(fd, F_SETLKW, range(type)); }},
-    {"file", [](int fd, short type) { return set_lock(fd, F_OFD_SETLKW, range(type)); }},
-    {"flock",
-     [](int fd, short type) { return flock(fd, type == F_UNLCK ? LOCK_UN : LOCK_EX) ? errno : 0; }},
+    {"process", [](int fd, short type) { return set_lock(fd, F_SETLKW, range(type)); },
+     [](int fd, short type) { return set_lock(fd, F_SETLK, range(type)); }},
+    {"file", [](int fd, short type) { return set_lock(fd, F_OFD_SETLKW, range(type)); },
+     [](int fd, short type) { return set_lock(fd, F_OFD_SETLK, range(type)); }},
+    {"flock", [](int fd, short type) { return set_flock(fd, type, 0); },
+     [](int fd, short type) { return set_flock(fd, type, LOCK_NB); }},
 };
 
 } // namespace
@@ -239,7 +343,7 @@ CLIENT_TEST(LocalLock, IsTheKernelsIfTheServerDoesNotWantIt) {
 CLIENT_TEST(LocalLock, IsGrantedToWhoWaitsForItUnlessASignalInterrupts) {
     RawServer server({.type = client.type});
     catch_signal();
-    for (const auto &[kind, lock] : kinds) {
+    for (const auto &[kind, lock, try_lock] : kinds) {
         SCOPED_TRACE(kind);
         Fd file(server.mnt("f"), O_RDWR | O_CREAT);
         ASSERT_EQ(lock(file, F_WRLCK), 0);
@@ -286,7 +390,7 @@ GUEST_TEST(Lock, FlockOfPassthroughIsThatOfTheBackingFile) {
 ON_CLIENTS(RemoteLock, "fusewb", "fuse");
 
 CLIENT_TEST(RemoteLock, IsGrantedToWhoWaitsForItUnlessASignalInterrupts) {
-    for (const auto &[kind, lock] : kinds) {
+    for (const auto &[kind, lock, try_lock] : kinds) {
         SCOPED_TRACE(kind);
         RawServer server({.init_flags = remote, .name = kind, .type = client.type});
         Locks locks(server);
@@ -356,6 +460,98 @@ GUEST_TEST(Lock, ALockThatIsGrantedToTheDeadIsGivenBack) {
     ASSERT_EQ(set_lock(file, F_SETLK, range(F_UNLCK)), 0);
     EXPECT_TRUE(wait_until(10s, [&] { return locks.held() == 0 && locks.waiting() == 0; }))
         << locks.held() << " held, " << locks.waiting() << " waiting";
+}
+
+GUEST_TEST(Lock, ThatIsGrantedLateTakesNoLaterOneAway) {
+    needs_fusewb();
+    for (const auto &[kind, lock, try_lock] : kinds) {
+        SCOPED_TRACE(kind);
+        LateLocks late(kind);
+        auto ask = [&, lock = lock] { return lock(late.file, F_WRLCK); };
+        ASSERT_EQ(late.time_out(ask), ETIMEDOUT);
+        ASSERT_EQ(ask(), 0);
+        EXPECT_EQ(late.grant_late(), 0u);
+        EXPECT_EQ(late.locks.held(), 1u);
+        EXPECT_EQ(late.other([&](int fd) { return try_lock(fd, F_WRLCK); }), EAGAIN);
+        // Who closes the file gives all of it back.
+        late.file.reset();
+        EXPECT_TRUE(wait_until(10s, [&] { return late.locks.held() == 0; }));
+    }
+}
+
+GUEST_TEST(Lock, ThatIsGrantedLateTakesNoEarlierOneAway) {
+    needs_fusewb();
+    for (const auto &[kind, lock, try_lock] : kinds) {
+        SCOPED_TRACE(kind);
+        LateLocks late(kind);
+        ASSERT_EQ(lock(late.file, F_RDLCK), 0);
+        ASSERT_EQ(late.time_out([&, lock = lock] { return lock(late.file, F_WRLCK); }), ETIMEDOUT);
+        EXPECT_EQ(late.grant_late(), 0u);
+        EXPECT_EQ(late.locks.held(), 1u);
+        EXPECT_EQ(late.other([&](int fd) { return try_lock(fd, F_WRLCK); }), EAGAIN);
+    }
+}
+
+GUEST_TEST(Lock, ThatIsGrantedLateIsGivenBackByWhoHoldsNothingThere) {
+    needs_fusewb();
+    for (const auto &[kind, lock, try_lock] : kinds) {
+        SCOPED_TRACE(kind);
+        LateLocks late(kind);
+        auto ask = [&, lock = lock] { return lock(late.file, F_WRLCK); };
+        auto others = [&] {
+            return late.other([&](int fd) { return try_lock(fd, F_WRLCK); });
+        };
+        ASSERT_EQ(late.time_out(ask), ETIMEDOUT);
+        EXPECT_EQ(late.grant_late(), 1u);
+        EXPECT_EQ(others(), 0);
+        // Asked for twice, and given up once more each time.
+        ASSERT_EQ(late.time_out(ask), ETIMEDOUT);
+        ASSERT_EQ(late.time_out(ask), ETIMEDOUT);
+        EXPECT_GE(late.grant_late(), 1u);
+        EXPECT_EQ(others(), 0);
+        // What was held is not any more.
+        ASSERT_EQ(late.time_out(ask), ETIMEDOUT);
+        ASSERT_EQ(ask(), 0);
+        ASSERT_EQ(lock(late.file, F_UNLCK), 0);
+        EXPECT_EQ(late.grant_late(), 1u);
+        EXPECT_EQ(others(), 0);
+    }
+    LateLocks late("beside");
+    ASSERT_EQ(set_lock(late.file, F_SETLK, range(F_WRLCK, 10, 10)), 0);
+    ASSERT_EQ(late.time_out(range(F_WRLCK, 20, 10)), ETIMEDOUT);
+    EXPECT_EQ(late.grant_late(), 1u);
+    EXPECT_EQ(late.other(range(F_WRLCK, 20, 10)), 0);
+    EXPECT_EQ(late.other(range(F_WRLCK, 19, 1)), EAGAIN) << "it is not what was late";
+    // A part of it is given up.
+    ASSERT_EQ(set_lock(late.file, F_SETLK, range(F_UNLCK, 15, 5)), 0);
+    ASSERT_EQ(late.time_out(range(F_WRLCK, 15, 10)), ETIMEDOUT);
+    EXPECT_EQ(late.grant_late(), 1u);
+    ASSERT_EQ(late.time_out(range(F_WRLCK, 14, 10)), ETIMEDOUT);
+    EXPECT_EQ(late.grant_late(), 0u);
+    // Any descriptor of the file that the process closes ends its locks.
+    { Fd again(late.server.mnt("f"), O_RDONLY); }
+    EXPECT_EQ(late.locks.held(), 0u);
+    ASSERT_EQ(late.time_out(range(F_WRLCK, 10, 10)), ETIMEDOUT);
+    EXPECT_EQ(late.grant_late(), 1u);
+    EXPECT_EQ(late.locks.held(), 0u);
+}
+
+// A server of several threads may carry out what it has at once in any order.
+GUEST_TEST(Lock, IsAskedForAgainOnceTheLateOneIsGivenBack) {
+    needs_fusewb();
+    LateLocks late;
+    ASSERT_EQ(late.time_out(range(F_WRLCK)), ETIMEDOUT);
+    late.locks.catch_up(true);
+    ASSERT_TRUE(wait_until(10s, [&] { return late.locks.delayed() == 1; })) << "no unlock";
+    std::size_t seen = late.server.seen(FUSE_SETLK);
+    std::atomic<int> error = -1;
+    std::jthread asking([&] { error = set_lock(late.file, F_SETLK, range(F_WRLCK)); });
+    EXPECT_FALSE(wait_until(300ms, [&] { return late.server.seen(FUSE_SETLK) > seen; }));
+    late.locks.catch_up();
+    asking.join();
+    EXPECT_EQ(error, 0);
+    EXPECT_EQ(late.locks.held(), 1u);
+    EXPECT_EQ(late.other(range(F_WRLCK)), EAGAIN);
 }
 
 GUEST_TEST(Lock, ImpossibleLocksAreErrors) {
