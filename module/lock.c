@@ -306,12 +306,15 @@ static void fill(struct fuse_lk_in *in, struct file *file, const struct file_loc
 		in->lk.pid = pid_nr_ns(task_tgid(current), conn->pid_ns);
 }
 
-static bool answer_valid(const struct fuse_file_lock *lk)
+static bool answer_valid(const struct fuse_file_lock *asked, const struct fuse_file_lock *lk)
 {
 	if (lk->type == F_UNLCK)
 		return true;
-	return (lk->type == F_RDLCK || lk->type == F_WRLCK) && lk->start <= lk->end &&
-	       lk->end <= OFFSET_MAX;
+	/* Those who read do not keep each other out. */
+	if (lk->type != F_WRLCK && (lk->type != F_RDLCK || asked->type == F_RDLCK))
+		return false;
+	return lk->start <= lk->end && lk->end <= OFFSET_MAX && lk->start <= asked->end &&
+	       asked->start <= lk->end;
 }
 
 static int get_lock(struct file *file, struct file_lock *fl)
@@ -325,7 +328,7 @@ static int get_lock(struct file *file, struct file_lock *fl)
 	err = send_get(file, &in, &out);
 	if (err)
 		return err;
-	if (!answer_valid(&out.lk))
+	if (!answer_valid(&in.lk, &out.lk))
 		return fusewb_bad_answer(conn, FUSE_GETLK, "a lock that cannot be");
 	compat_flc(fl, type) = out.lk.type;
 	if (out.lk.type == F_UNLCK)

@@ -134,6 +134,9 @@ template <int more> std::string wrote(const Request &request) {
     fuse_write_out out{request.as<fuse_write_in>().size + more, 0};
     return std::string(bytes_of(out));
 }
+std::function<std::string(const Request &)> found(const fuse_file_lock &lock) {
+    return [out = fuse_lk_out{lock}](const Request &) { return std::string(bytes_of(out)); };
+}
 struct CopiedOut {
     std::uint64_t size;
 };
@@ -200,10 +203,11 @@ long seek_data(RawServer &server) {
     Fd file(server.mnt("f"), O_RDONLY);
     return lseek(file, 1, SEEK_DATA);
 }
-template <int command> long lock(RawServer &server) {
+template <int command, short type = F_WRLCK, off_t length = 0> long lock(RawServer &server) {
     Fd file(server.mnt("f"), O_RDWR);
     struct flock lock {};
-    lock.l_type = F_WRLCK;
+    lock.l_type = type;
+    lock.l_len = length;
     return fcntl(file, command, &lock);
 }
 long copy(RawServer &server) {
@@ -309,12 +313,13 @@ std::vector<Case> cases() {
              return std::string(bytes_of(out));
          },
          seek_data},
-        {"FUSE_GETLK", FUSE_GETLK,
-         [](const Request &) {
-             fuse_lk_out out{{20, 10, F_WRLCK, 1}};
-             return std::string(bytes_of(out));
-         },
-         lock<F_GETLK>, EIO, FUSE_POSIX_LOCKS},
+        {"FUSE_GETLK", FUSE_GETLK, found({20, 10, F_WRLCK, 1}), lock<F_GETLK>, EIO,
+         FUSE_POSIX_LOCKS},
+        // Nothing that the one asked for would have to wait for.
+        {"FUSE_GETLK", FUSE_GETLK, found({10, 20, F_WRLCK, 1}), lock<F_GETLK, F_WRLCK, 10>, EIO,
+         FUSE_POSIX_LOCKS},
+        {"FUSE_GETLK", FUSE_GETLK, found({0, 20, F_RDLCK, 1}), lock<F_GETLK, F_RDLCK>, EIO,
+         FUSE_POSIX_LOCKS},
         {"FUSE_COPY_FILE_RANGE_64", protocol::copy_file_range_64, copied_too_much<CopiedOut>, copy},
         {"FUSE_COPY_FILE_RANGE", FUSE_COPY_FILE_RANGE, copied_too_much<fuse_write_out>, copy},
         {"FUSE_STATX", protocol::statx,
