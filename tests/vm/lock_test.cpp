@@ -34,6 +34,12 @@ int set_lock(int fd, int command, struct flock lock) {
     return fcntl(fd, command, &lock) ? errno : 0;
 }
 
+// Return: what stands in the way of a lock; F_UNLCK: nothing.
+struct flock find_lock(int fd, int command, struct flock lock) {
+    EXPECT_EQ(fcntl(fd, command, &lock), 0) << errno;
+    return lock;
+}
+
 // A server's table of locks, as the protocol describes it.
 class Locks {
 public:
@@ -299,6 +305,22 @@ void expect_lock_rules(const std::filesystem::path &path) {
     open_one.reset();
     EXPECT_TRUE(wait_until(
         10s, [&] { return set_lock(open_two, F_OFD_SETLK, range(F_WRLCK, 5, 10)) == 0; }));
+
+    struct flock of_file = find_lock(file, F_OFD_GETLK, range(F_RDLCK));
+    EXPECT_EQ(of_file.l_type, F_WRLCK);
+    EXPECT_EQ(of_file.l_start, 5);
+    EXPECT_EQ(of_file.l_len, 10);
+    EXPECT_EQ(of_file.l_pid, -1) << "it is no process's";
+    EXPECT_EQ(find_lock(file, F_GETLK, range(F_RDLCK)).l_type, F_WRLCK);
+    EXPECT_EQ(find_lock(file, F_OFD_GETLK, range(F_WRLCK, 15, 10)).l_type, F_UNLCK);
+    EXPECT_EQ(find_lock(open_two, F_OFD_GETLK, range(F_WRLCK)).l_type, F_UNLCK) << "its own";
+    // Those of the same process are in its way, too.
+    ASSERT_EQ(set_lock(file, F_SETLK, range(F_RDLCK, 100, 10)), 0);
+    EXPECT_EQ(find_lock(open_two, F_OFD_GETLK, range(F_RDLCK)).l_type, F_UNLCK);
+    struct flock of_process = find_lock(open_two, F_OFD_GETLK, range(F_WRLCK));
+    EXPECT_EQ(of_process.l_type, F_RDLCK);
+    EXPECT_EQ(of_process.l_start, 100);
+    EXPECT_EQ(of_process.l_len, 10);
 }
 
 // Who gives his locks back when he closes a file.
@@ -374,6 +396,7 @@ GUEST_TEST(Lock, TheServerKeepsThoseThatItWants) {
     Locks locks(server);
     expect_lock_rules(server.mnt("f"));
     EXPECT_GT(server.seen(FUSE_SETLK), 5u);
+    EXPECT_GT(server.seen(FUSE_GETLK), 5u);
     EXPECT_TRUE(wait_until(10s, [&] { return locks.held() == 0; })) << locks.held();
 }
 
