@@ -63,6 +63,11 @@ static int ask(struct file *file, int mode, loff_t offset, loff_t length)
 		err = fusewb_range_call(req, inode, h, offset, end - 1);
 	else
 		err = fusewb_req_call(req);
+	/* This request's own answer: SETATTR and GETATTR may be missing, too. */
+	if (err == -ENOSYS) {
+		fusewb_conn_set_nosys(req->conn, FUSE_FALLOCATE);
+		err = -EOPNOTSUPP;
+	}
 	if (!err && grows)
 		fusewb_grow(inode, end);
 	if (!err && zeroes)
@@ -90,9 +95,5 @@ long fusewb_fallocate(struct file *file, int mode, loff_t offset, loff_t length)
 	if (!err)
 		err = ask(file, mode, offset, length);
 	fusewb_inode_unlock(inode);
-	if (err == -ENOSYS) {
-		fusewb_conn_set_nosys(conn, FUSE_FALLOCATE);
-		return -EOPNOTSUPP;
-	}
 	return err;
 }

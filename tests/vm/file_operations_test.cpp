@@ -192,6 +192,39 @@ GUEST_TEST(Fallocate, ModesAndServersWithoutItAreRefused) {
     EXPECT_EQ(server.seen(FUSE_FALLOCATE), 1u);
 }
 
+GUEST_TEST(Fallocate, IsNotTakenForMissingWhenAnotherOperationIs) {
+    needs_fusewb();
+    for (std::uint32_t missing : {FUSE_SETATTR, FUSE_GETATTR}) {
+        SCOPED_TRACE(missing);
+        RawServer server({.writeback = false,
+                          .mount_options = "allow_other",
+                          .valid_seconds = 0,
+                          .name = std::to_string(missing)});
+        server.set_content("f", "content");
+        server.set_content("g", "content");
+        ASSERT_EQ(chmod(server.mnt("f").c_str(), 04777), 0);
+        server.on(FUSE_FALLOCATE, [&](const Request &request) {
+            server.answer(request, {});
+            return true;
+        });
+        Fd file(server.mnt("f"), O_RDWR), other(server.mnt("g"), O_RDWR);
+        server.on(missing, [&](const Request &request) {
+            server.answer_error(request, ENOSYS);
+            return true;
+        });
+        Task task("fallocate as nobody", [&] {
+            become_nobody();
+            return allocate(file, FALLOC_FL_KEEP_SIZE, 0, 4096);
+        });
+        ASSERT_TRUE(task.ends_within(20s)) << task.where();
+        EXPECT_EQ(task.status(), ENOSYS);
+        EXPECT_EQ(server.seen(FUSE_FALLOCATE), 0u);
+        server.on(missing, [](const Request &) { return false; });
+        EXPECT_EQ(allocate(other, FALLOC_FL_KEEP_SIZE, 0, 4096), 0);
+        EXPECT_EQ(server.seen(FUSE_FALLOCATE), 1u);
+    }
+}
+
 GUEST_TEST(Fallocate, WritesOfTheRangeComeAfterIt) {
     needs_fusewb();
     RawServer server;
