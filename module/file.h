@@ -41,6 +41,11 @@ struct fusewb_handle {
 					 */
 	u32 polled;			/* the server's number for it, 0: none */
 	wait_queue_head_t poll_wait;
+	unsigned long read_busy;	/* bit 0: a READ of what is to be cached
+					 * is under way, of a server that takes
+					 * one at a time; read.c
+					 */
+	wait_queue_head_t read_wait;	/* until it is not */
 	bool ofd_locks;			/* so did fcntl(2), to the open file */
 	struct fusewb_listing_cursor cursor;
 	struct list_head link;		/* fi->write_handles, by fi->lock */
@@ -151,6 +156,19 @@ void fusewb_readahead(struct readahead_control *rac);
  */
 int fusewb_fetch_folio(struct inode *inode, struct fusewb_handle *h,
 		       struct folio *folio);
+
+/** fusewb_takes_turns() - does the server get one READ of an open file at a time?
+ * @h: NULL: none, then no.
+ */
+bool fusewb_takes_turns(const struct inode *inode, const struct fusewb_handle *h);
+
+/**
+ * fusewb_read_wait() - until none is under way, if so
+ *
+ * So that readahead, which does not wait, finds its turn. Killable and freezable.
+ * Return: 0 or -EINTR.
+ */
+int fusewb_read_wait(struct inode *inode, struct fusewb_handle *h);
 
 /** fusewb_alloc_read() - a READ with the caller's credentials, without payload.
  * @h: NULL: none. Return: the request or NULL.

@@ -5,6 +5,12 @@
  * The server's answer is copied straight into the folios. Bytes that are in
  * flight to the server may not be asked for: it could answer with what it had
  * before. Readahead leaves such a range alone, who needs the folio waits.
+ *
+ * Without FUSE_ASYNC_READ the server is promised one READ of an open file at a
+ * time, in the order of the file. Readahead then sends one, or none while another
+ * is under way: what it does not take the core unlocks again, so nobody waits for
+ * the lock of a folio whose READ was not sent. What was killed or has expired is
+ * no longer waited for.
  */
 #include <linux/fs.h>
 #include <linux/highmem.h>
@@ -18,6 +24,7 @@
 #include "readin.h"
 #include "reading.h"
 #include "request.h"
+#include "waits.h"
 
 struct fusewb_req *fusewb_alloc_read(struct inode *inode, struct fusewb_handle *h,
 				     unsigned int max_spans, gfp_t gfp)
@@ -76,6 +83,32 @@ static void zero_behind(struct inode *inode, struct folio *folio)
 		folio_zero_segment(folio, max_t(loff_t, size - pos, 0), folio_size(folio));
 }
 
+bool fusewb_takes_turns(const struct inode *inode, const struct fusewb_handle *h)
+{
+	return h && !(fusewb_inode_conn(inode)->flags & FUSE_ASYNC_READ);
+}
+
+static bool try_turn(struct fusewb_handle *h)
+{
+	return !test_and_set_bit_lock(0, &h->read_busy);
+}
+
+static void end_turn(struct fusewb_handle *h)
+{
+	clear_bit_unlock(0, &h->read_busy);
+	/* Orders the bit before the look at who waits. */
+	smp_mb__after_atomic();
+	wake_up(&h->read_wait);
+}
+
+int fusewb_read_wait(struct inode *inode, struct fusewb_handle *h)
+{
+	if (fusewb_takes_turns(inode, h) &&
+	    wait_event_state(h->read_wait, !test_bit(0, &h->read_busy), FUSEWB_KILLABLE))
+		return -EINTR;
+	return 0;
+}
+
 /* Return: bytes received, or an error. */
 static ssize_t fetch_part(struct inode *inode, struct fusewb_handle *h,
 			  struct folio *folio, size_t off, size_t len)
@@ -109,26 +142,13 @@ static void fill_with_zeroes(struct folio *folio)
 	flush_dcache_folio(folio);
 }
 
-/* Under the folio's lock, and in the tree of what is being read. */
-static int fetch(struct inode *inode, struct fusewb_handle *h, struct folio *folio)
+static int fetch_parts(struct inode *inode, struct fusewb_handle *h, struct folio *folio)
 {
 	struct fusewb_conn *conn = fusewb_inode_conn(inode);
 	loff_t pos = folio_pos(folio);
 	size_t size = folio_size(folio), off = 0;
 	u64 version = fusewb_attr_version(conn);
-	int err;
 
-	VM_WARN_ON_ONCE_FOLIO(!folio_test_locked(folio), folio);
-
-	/* Nothing that ends a WRITE needs this folio's lock. */
-	err = fusewb_inflight_wait(FUSEWB_I(inode), pos, pos + size - 1);
-	if (err)
-		return err;
-
-	if (nothing_to_ask(inode, pos)) {
-		fill_with_zeroes(folio);
-		return 0;
-	}
 	while (off < size) {
 		size_t n = min_t(size_t, size - off, conn->max_read);
 		ssize_t got = fetch_part(inode, h, folio, off, n);
@@ -145,6 +165,34 @@ static int fetch(struct inode *inode, struct fusewb_handle *h, struct folio *fol
 	zero_behind(inode, folio);
 	flush_dcache_folio(folio);
 	return 0;
+}
+
+/* Under the folio's lock, and in the tree of what is being read. */
+static int fetch(struct inode *inode, struct fusewb_handle *h, struct folio *folio)
+{
+	loff_t pos = folio_pos(folio);
+	int err;
+
+	VM_WARN_ON_ONCE_FOLIO(!folio_test_locked(folio), folio);
+
+	/* Nothing that ends a WRITE needs this folio's lock. */
+	err = fusewb_inflight_wait(FUSEWB_I(inode), pos, pos + folio_size(folio) - 1);
+	if (err)
+		return err;
+
+	if (nothing_to_ask(inode, pos)) {
+		fill_with_zeroes(folio);
+		return 0;
+	}
+	if (!fusewb_takes_turns(inode, h))
+		return fetch_parts(inode, h, folio);
+
+	/* Nor does the end of a READ, which passes the turn on. */
+	if (wait_event_state(h->read_wait, try_turn(h), FUSEWB_KILLABLE))
+		return -EINTR;
+	err = fetch_parts(inode, h, folio);
+	end_turn(h);
+	return err;
 }
 
 int fusewb_fetch_folio(struct inode *inode, struct fusewb_handle *h,
@@ -198,6 +246,8 @@ static void readahead_end(struct fusewb_req *req, int error)
 	fusewb_reading_end(FUSEWB_I(inode), &req->io.range, req->spans, error ? 0 : req->nr_spans);
 	for (i = 0; i < req->nr_spans; i++)
 		folio_unlock(req->spans[i].folio);
+	if (fusewb_takes_turns(inode, req->io.handle))
+		end_turn(req->io.handle);
 	if (req->io.handle)
 		fusewb_handle_put(req->io.handle);
 	fusewb_put_inode_later(inode);
@@ -212,21 +262,28 @@ static void submit_readahead(struct fusewb_req *req, loff_t pos)
 	fusewb_req_queue(req);
 }
 
+static bool has_room(const struct fusewb_req *req, size_t len)
+{
+	return req->nr_spans < req->max_spans && req->payload_len + len <= req->conn->max_read;
+}
+
 void fusewb_readahead(struct readahead_control *rac)
 {
 	struct inode *inode = rac->mapping->host;
 	struct fusewb_conn *conn = fusewb_inode_conn(inode);
 	struct fusewb_handle *h = rac->file ? fusewb_file_handle(rac->file) : NULL;
+	bool turns = fusewb_takes_turns(inode, h);
 	struct fusewb_req *req = NULL;
 	struct folio *folio;
 	loff_t pos = 0;
 
 	/*
 	 * What is not taken here is read one by one, by those who need it and
-	 * then wait for the WRITE.
+	 * then wait for the WRITE, or their turn.
 	 */
 	if (fusewb_inflight_overlaps(FUSEWB_I(inode), readahead_pos(rac),
-				     readahead_pos(rac) + readahead_length(rac) - 1))
+				     readahead_pos(rac) + readahead_length(rac) - 1) ||
+	    (turns && test_bit(0, &h->read_busy)))
 		return;
 	if (nothing_to_ask(inode, readahead_pos(rac))) {
 		while ((folio = readahead_folio(rac))) {
@@ -237,6 +294,8 @@ void fusewb_readahead(struct readahead_control *rac)
 	}
 
 	while (readahead_count(rac)) {
+		if (turns && req && !has_room(req, PAGE_SIZE))
+			break;
 		if (!req) {
 			req = fusewb_alloc_read(inode, h,
 						min(readahead_count(rac),
@@ -252,17 +311,22 @@ void fusewb_readahead(struct readahead_control *rac)
 			if (req->payload_len) {
 				submit_readahead(req, pos);
 				req = NULL;
+				if (turns) {
+					folio_unlock(folio);
+					return;
+				}
 			}
 			fusewb_fetch_folio(inode, h, folio);
 			folio_unlock(folio);
 			continue;
 		}
 		if (req->payload_len && (pos + req->payload_len != folio_pos(folio) ||
-					 req->payload_len + folio_size(folio) > conn->max_read ||
-					 req->nr_spans == req->max_spans)) {
-			struct fusewb_req *next;
+					 !has_room(req, folio_size(folio)))) {
+			struct fusewb_req *next = NULL;
 
-			next = fusewb_alloc_read(inode, h, FUSEWB_WRITEBACK_SPANS, GFP_NOFS);
+			if (!turns)
+				next = fusewb_alloc_read(inode, h, FUSEWB_WRITEBACK_SPANS,
+							 GFP_NOFS);
 			submit_readahead(req, pos);
 			req = next;
 			if (!req) {
@@ -271,6 +335,10 @@ void fusewb_readahead(struct readahead_control *rac)
 			}
 		}
 		if (!req->payload_len) {
+			if (turns && !try_turn(h)) {
+				folio_unlock(folio);
+				break;
+			}
 			pos = folio_pos(folio);
 			ihold(inode);
 			req->io.inode = inode;

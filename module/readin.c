@@ -121,6 +121,7 @@ static int fetch_if_needed(const struct want *want, struct folio *folio)
 static int read_in(const struct want *want)
 {
 	struct address_space *mapping = want->file->f_mapping;
+	struct fusewb_handle *h = fusewb_file_handle(want->file);
 	struct fusewb_inode *fi = FUSEWB_I(mapping->host);
 	u64 pos = (u64)want->index << PAGE_SHIFT;
 	bool asked = false;
@@ -133,6 +134,9 @@ static int read_in(const struct want *want)
 		struct folio *folio = filemap_get_folio(mapping, want->index);
 
 		if (IS_ERR_OR_NULL(folio) && !asked) {
+			err = fusewb_read_wait(mapping->host, h);
+			if (err)
+				return err;
 			read_ahead(want);
 			asked = true;
 			continue;
@@ -144,9 +148,13 @@ static int read_in(const struct want *want)
 			if (IS_ERR(folio))
 				return PTR_ERR(folio);
 		} else {
-			if (folio_test_readahead(folio) && !want->mapped)
+			bool valid = folio_test_uptodate(folio);
+
+			/* While it is being read, one more would not find its turn. */
+			if (folio_test_readahead(folio) && !want->mapped &&
+			    (valid || !fusewb_takes_turns(mapping->host, h)))
 				read_on(want, folio);
-			if (folio_test_uptodate(folio)) {
+			if (valid) {
 				folio_put(folio);
 				return 0;
 			}

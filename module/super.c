@@ -331,6 +331,13 @@ void fusewb_super_negotiated(struct fusewb_conn *conn)
 		sb->s_export_op = &fusewb_export_ids_only;
 	sb->s_bdi->ra_pages = min_t(unsigned long, sb->s_bdi->ra_pages,
 				    conn->max_readahead >> PAGE_SHIFT);
+	/* More than its one READ would only be looked up and dropped again. */
+	if (!(conn->flags & FUSE_ASYNC_READ)) {
+		unsigned long pages = conn->max_read >> PAGE_SHIFT;
+
+		sb->s_bdi->ra_pages = min(sb->s_bdi->ra_pages, pages);
+		sb->s_bdi->io_pages = min(sb->s_bdi->io_pages, pages);
+	}
 }
 
 static int make_root(struct super_block *sb, umode_t mode)

@@ -319,7 +319,8 @@ void RawServer::answer_init(const Request &request) {
     out.major = FUSE_KERNEL_VERSION;
     out.minor = in.minor;
     out.max_readahead = in.max_readahead;
-    std::uint64_t flags = FUSE_ASYNC_READ | FUSE_BIG_WRITES | FUSE_MAX_PAGES | FUSE_INIT_EXT |
+    std::uint64_t flags = FUSE_BIG_WRITES | FUSE_MAX_PAGES | FUSE_INIT_EXT |
+                          (options_.async_read ? FUSE_ASYNC_READ : 0) |
                           (options_.writeback ? FUSE_WRITEBACK_CACHE : 0) | options_.init_flags;
     flags &= offered_;
     if ((flags & options_.init_flags) != options_.init_flags)

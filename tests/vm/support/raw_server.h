@@ -52,6 +52,7 @@ public:
         std::uint64_t valid_seconds = 3600; // of entries and attributes
         std::uint32_t open_flags = 0;       // FOPEN_*
         std::uint64_t init_flags = 0;       // of FUSE_INIT, beside the usual ones
+        bool async_read = true;             // FUSE_ASYNC_READ
         bool answer_init = true;
         bool hold_init = false; // until release(FUSE_INIT)
         std::string name = "r";
