@@ -357,7 +357,8 @@ enum fusewb_queue_item fusewb_queue_next(struct fusewb_conn *conn,
 		list_del_init(&r->interrupt_link);
 		*unique = r->in.unique;
 		item = FUSEWB_ITEM_INTERRUPT;
-	} else if (!list_empty(&q->forgets) && (!list || q->forget_turn)) {
+	} else if (!list_empty(&q->forgets) && (!list || q->forget_turn || q->closing)) {
+		/* They alternate with requests, and none comes after DESTROY. */
 		take_forgets(q, forgets, max_forgets);
 		q->forget_turn = false;
 		item = FUSEWB_ITEM_FORGETS;
