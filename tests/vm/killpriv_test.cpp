@@ -4,6 +4,8 @@
 #include <atomic>
 #include <cerrno>
 #include <functional>
+#include <string>
+#include <tuple>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -81,11 +83,24 @@ GUEST_TEST(Killpriv, TheFirstVersionLeavesTheBitsToTheServerToo) {
 
 namespace {
 
+int allocate(const std::filesystem::path &path) {
+    Fd file(path, O_WRONLY);
+    return fallocate(file, FALLOC_FL_KEEP_SIZE, 0, 1);
+}
+
+// From the file beside it.
+int copy_into(const std::filesystem::path &path) {
+    Fd from(path.parent_path() / "g", O_RDONLY), file(path, O_WRONLY);
+    return copy_file_range(from, nullptr, file, nullptr, 1, 0) == 1 ? 0 : -1;
+}
+
 // What nobody, whose file it is, does to one with set-user-ID bits.
 struct Change {
     const char *what;
     std::function<int(const std::filesystem::path &)> act;
     std::uint64_t flags = 0; // of FUSE_INIT
+    bool writes = false;     // which the writeback cache does later
+    bool tells = true;       // the request can say that the server is to take them away
 };
 
 const Change changes[] = {
@@ -98,8 +113,24 @@ const Change changes[] = {
      [](const auto &path) {
          Fd file(path, O_WRONLY);
          return pwrite(file, "x", 1, 0) == 1 ? 0 : -1;
-     }},
+     },
+     0, true},
+    {"fallocate", allocate, 0, true, false},
+    {"copy_file_range", copy_into, 0, true, false},
 };
+
+// A server that can allocate and copy, and says that it did.
+void serve_ranges(RawServer &server) {
+    server.on(FUSE_FALLOCATE, [&](const Request &request) {
+        server.answer(request, {});
+        return true;
+    });
+    server.on(FUSE_COPY_FILE_RANGE, [&](const Request &request) {
+        auto in = request.as<fuse_copy_file_range_in>();
+        server.answer(request, bytes_of(fuse_write_out{static_cast<std::uint32_t>(in.len), 0}));
+        return true;
+    });
+}
 
 // Return: did a SETATTR have a mode without the bits, and did one, an OPEN or a WRITE ask the
 // server to take them away?
@@ -111,6 +142,8 @@ std::pair<bool, bool> who_takes_them(const Client &client, const Change &change,
                       .name = name,
                       .type = client.type});
     server.set_content("f", "content");
+    server.set_content("g", "content");
+    serve_ranges(server);
     check(chown(server.mnt("f").c_str(), 65534, 65534), "chown");
     check(chmod(server.mnt("f").c_str(), 06777), "chmod");
     std::atomic<bool> kernel = false, asked = false;
@@ -156,11 +189,51 @@ CLIENT_TEST(KillprivWork, IsTheKernelsUnlessTheServerSaysOtherwise) {
             };
             // What is written to the cache reaches the server too late. In-tree it is written
             // through instead, or left to the server all the same.
-            bool cached = writeback && change.what == std::string("write") && client.ours();
+            bool cached = writeback && change.writes && client.ours();
             // And nobody takes them away when an open truncates, if the server does not by itself.
             bool nobody = change.flags & FUSE_ATOMIC_O_TRUNC && !client.ours();
             EXPECT_EQ(taken(0), std::pair(!nobody, false));
             EXPECT_EQ(taken(FUSE_HANDLE_KILLPRIV), std::pair(cached, false));
-            EXPECT_EQ(taken(FUSE_HANDLE_KILLPRIV_V2), std::pair(cached, !cached));
+            EXPECT_EQ(taken(FUSE_HANDLE_KILLPRIV_V2), std::pair(cached, !cached && change.tells));
+        }
+}
+
+CLIENT_TEST(KillprivWork, CapabilitiesGoBeforeARangeIsAllocatedOrCopied) {
+    for (bool writeback : {true, false})
+        for (auto [what, opcode, act] :
+             {std::tuple("fallocate", FUSE_FALLOCATE, &allocate),
+              std::tuple("copy_file_range", FUSE_COPY_FILE_RANGE, &copy_into)}) {
+            SCOPED_TRACE(std::string(what) + (writeback ? ", writeback" : ""));
+            RawServer server({.writeback = writeback,
+                              .name = std::string(what) + (writeback ? "1" : "0"),
+                              .type = client.type});
+            server.set_content("f", "content");
+            server.set_content("g", "content");
+            serve_ranges(server);
+            std::atomic<bool> capable = true;
+            server.on(FUSE_GETXATTR, [&](const Request &request) {
+                auto in = request.as<fuse_getxattr_in>();
+                fuse_getxattr_out size{20, 0};
+                if (!capable || request.header.nodeid != server.node_of("f") ||
+                    request.name(sizeof(in)) != "security.capability")
+                    server.answer_error(request, ENODATA);
+                else if (in.size)
+                    server.answer(request, std::string(20, '\2'));
+                else
+                    server.answer(request, bytes_of(size));
+                return true;
+            });
+            std::size_t ranges_before = 1;
+            server.on(FUSE_REMOVEXATTR, [&](const Request &request) {
+                EXPECT_EQ(request.name(0), "security.capability");
+                ranges_before = server.seen(opcode);
+                capable = false;
+                server.answer(request, {});
+                return true;
+            });
+            EXPECT_EQ(act(server.mnt("f")), 0) << errno;
+            EXPECT_EQ(server.seen(FUSE_REMOVEXATTR), 1u);
+            EXPECT_EQ(ranges_before, 0u) << "the server did it with them";
+            EXPECT_EQ(server.seen(opcode), 1u);
         }
 }
