@@ -587,15 +587,15 @@ CLIENT_TEST(Behaviour, ProgramsRunAndAreNotWrittenMeanwhile) {
         execl(place("program").c_str(), "program", "1000", nullptr);
         return errno;
     });
-    auto running = [&] {
+    auto runs_as = [&] {
         std::error_code error;
-        return fs::read_symlink("/proc/" + std::to_string(runs.pid()) + "/exe", error).filename() ==
-               "program";
+        return fs::read_symlink("/proc/" + std::to_string(runs.pid()) + "/exe", error).filename();
     };
-    ASSERT_TRUE(wait_until(20s, running)) << runs.where();
+    ASSERT_TRUE(wait_until(20s, [&] { return runs_as() == "program"; })) << runs.where();
     EXPECT_EQ(open(place("program").c_str(), O_WRONLY), -1);
     EXPECT_EQ(errno, ETXTBSY);
     fs::remove(place("program"));
-    EXPECT_TRUE(running() || !fs::exists(place("program")));
+    EXPECT_FALSE(runs.ends_within(100ms)) << "a program whose name is gone runs on";
+    EXPECT_EQ(runs_as(), "program (deleted)");
     EXPECT_TRUE(runs.kill_within(20s)) << runs.where();
 }
