@@ -5,7 +5,7 @@
 # looked up at the server anew after the caches were dropped, which libfuse understands of those servers
 # that remember their nodes: "noforget".
 serve() {
-    local sum back
+    local sum back queued=/sys/kernel/tracing/events/fusewb/fusewb_queue
     nfs=$base/nfs
     mkdir "$base/back" "$nfs"
     example passthrough_fh
@@ -24,8 +24,18 @@ serve() {
     drop_caches
     [[ $(sha256sum <&7) == "$sum" ]]
     exec 7<&-
+    # What the client has of a directory that it has open is the handle.
+    mkdir "$back/alone"
+    exec 7<"$back/alone"
+    drop_caches
+    echo 'opcode == 1' >"$queued/filter"
+    echo 1 >"$queued/enable"
+    stat -f /proc/self/fd/7 >/dev/null
+    echo 0 >"$queued/enable"
+    exec 7<&-
+    grep -q 'fusewb_queue: .* opcode=1 ' /sys/kernel/tracing/trace
     rm -r "${back:?}"/*
     [[ -z $(ls -A "$base/back") ]]
     done_on "NFS 4.2" "$(version_of nfs-kernel-server)" \
-        "a tree by way of knfsd, caches dropped, an open file renamed" through
+        "a tree by way of knfsd, caches dropped, an open file renamed, a handle looked up" through
 }
