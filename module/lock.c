@@ -10,7 +10,7 @@
  * A lock that was granted when nobody waited for it any more is unlocked again.
  * But it may have been a deadline that ended the wait, not a signal that kills,
  * and then its owner lives: what he holds is not taken away. If the lock overlaps
- * one that he may hold, or while he asks for another, it is left to him until he
+ * one that he may hold, or asks for just now, it is left to him until he
  * unlocks it or his locks end; and he asks for no other while it is unlocked.
  */
 #include <linux/fs.h>
@@ -36,7 +36,9 @@ struct lock_owner {
 	u64 id;
 	bool flock;
 	unsigned int users;		/* requests, also before they are made */
-	unsigned int asking;		/* those of them for a lock, that are waited for */
+	unsigned int asking;		/* those of them for a lock, that are waited for, */
+	u64 ask_first;			/* all between these */
+	u64 ask_last;
 	unsigned int unlocking;		/* those that give a late lock back */
 	wait_queue_head_t wait;		/* until there is none of these */
 	u64 first;			/* all that he may hold lies between them; */
@@ -46,6 +48,18 @@ struct lock_owner {
 static bool may_hold(const struct lock_owner *owner, const struct fuse_file_lock *lk)
 {
 	return owner->first <= owner->last && owner->first <= lk->end && lk->start <= owner->last;
+}
+
+static bool asks_for(const struct lock_owner *owner, const struct fuse_file_lock *lk)
+{
+	return owner->asking && owner->ask_first <= lk->end && lk->start <= owner->ask_last;
+}
+
+static void starts_asking(struct lock_owner *owner, const struct fuse_file_lock *lk)
+{
+	owner->ask_first = owner->asking ? min(owner->ask_first, lk->start) : lk->start;
+	owner->ask_last = owner->asking ? max(owner->ask_last, lk->end) : lk->end;
+	owner->asking++;
 }
 
 static void holds_none(struct lock_owner *owner)
@@ -123,7 +137,7 @@ static struct lock_owner *asks(struct fusewb_inode *fi, const struct fuse_lk_in 
 	if (in->lk.type == F_UNLCK)
 		holds_no_more(owner, &in->lk);
 	else
-		owner->asking++;
+		starts_asking(owner, &in->lk);
 	spin_unlock(&fi->lock);
 	kfree(new);
 	return owner;
@@ -134,6 +148,8 @@ static void asked(struct fusewb_inode *fi, const struct fuse_lk_in *in, struct l
 	spin_lock(&fi->lock);
 	if (in->lk.type != F_UNLCK)
 		owner->asking--;
+	else
+		holds(owner, &in->lk);
 	put_owner(owner);
 	spin_unlock(&fi->lock);
 }
@@ -215,7 +231,7 @@ static void set_late(struct fusewb_req *req)
 
 	spin_lock(&fi->lock);
 	waits_no_more(req, owner);
-	give_back = !req->error && in.lk.type != F_UNLCK && !owner->asking &&
+	give_back = !req->error && in.lk.type != F_UNLCK && !asks_for(owner, &in.lk) &&
 		    !may_hold(owner, &in.lk);
 	if (give_back)
 		owner->unlocking++;
@@ -266,6 +282,7 @@ static int send_set(struct file *file, const struct fuse_lk_in *in, u32 opcode,
 {
 	struct fusewb_inode *fi = FUSEWB_I(file_inode(file));
 	struct fusewb_req *req = alloc_call(file, in, opcode, set_late);
+	bool locks = in->lk.type != F_UNLCK;
 	int err;
 
 	if (!req) {
@@ -273,10 +290,11 @@ static int send_set(struct file *file, const struct fuse_lk_in *in, u32 opcode,
 		return -ENOMEM;
 	}
 	req->private = owner;
-	req->io.asking = in->lk.type != F_UNLCK;
+	req->io.asking = locks;
 	err = fusewb_req_call(req);
 	spin_lock(&fi->lock);
-	if (!err && in->lk.type != F_UNLCK)
+	/* One that was not unlocked after all is held as before. */
+	if (locks == !err)
 		holds(owner, &in->lk);
 	waits_no_more(req, owner);
 	if (!req->left)
