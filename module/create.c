@@ -121,13 +121,10 @@ static int create_open(struct inode *dir, struct dentry *dentry, struct file *fi
 	}
 
 	fusewb_handle_opened(handle, inode, &open, in.flags);
-	if (opcode == FUSE_CREATE) {
-		/* A notification may have taken the name out meanwhile. */
-		d_drop(dentry);
-		d_add(dentry, inode);
-	} else {
-		d_instantiate(dentry, inode);
-	}
+	d_instantiate(dentry, inode);
+	/* A notification may have taken the name out meanwhile. */
+	if (opcode == FUSE_CREATE && d_unhashed(dentry))
+		d_rehash(dentry);
 	fusewb_entry_set_valid_since(dentry, &entry, dir, names);
 	/* What others did meanwhile counts for the name, this does not. */
 	fusewb_dir_changed(dir);

@@ -15,6 +15,7 @@
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/swap.h>
 
 #include "compat/compat.h"
 #include "connection.h"
@@ -61,8 +62,10 @@ static struct folio *get_names(struct address_space *mapping, loff_t at)
 
 	if (IS_ERR_OR_NULL(folio))
 		return NULL;
-	if (folio_test_uptodate(folio))
+	if (folio_test_uptodate(folio)) {
+		folio_mark_accessed(folio);
 		return folio;
+	}
 	/* Memory was taken from it, and who makes it anew has nothing to add. */
 	folio_put(folio);
 	return NULL;

@@ -338,6 +338,11 @@ static void take_forgets(struct fusewb_queue *q, struct list_head *to,
 		list_move_tail(q->forgets.next, to);
 }
 
+static bool destroys(struct list_head *list)
+{
+	return list_first_entry(list, struct fusewb_req, link)->in.opcode == FUSE_DESTROY;
+}
+
 enum fusewb_queue_item fusewb_queue_next(struct fusewb_conn *conn,
 					 struct fusewb_req **req, u64 *unique,
 					 struct list_head *forgets,
@@ -357,7 +362,7 @@ enum fusewb_queue_item fusewb_queue_next(struct fusewb_conn *conn,
 		list_del_init(&r->interrupt_link);
 		*unique = r->in.unique;
 		item = FUSEWB_ITEM_INTERRUPT;
-	} else if (!list_empty(&q->forgets) && (!list || q->forget_turn || q->closing)) {
+	} else if (!list_empty(&q->forgets) && (!list || q->forget_turn || destroys(list))) {
 		/* They alternate with requests, and none comes after DESTROY. */
 		take_forgets(q, forgets, max_forgets);
 		q->forget_turn = false;

@@ -243,11 +243,12 @@ static void readahead_end(struct fusewb_req *req, int error)
 		left -= n;
 	}
 	/* After an error, or if it is old, the reader that needs it asks by itself. */
+	/* Before a reader is woken, whose readahead finds its turn then. */
+	if (fusewb_takes_turns(inode, req->io.handle))
+		end_turn(req->io.handle);
 	fusewb_reading_end(FUSEWB_I(inode), &req->io.range, req->spans, error ? 0 : req->nr_spans);
 	for (i = 0; i < req->nr_spans; i++)
 		folio_unlock(req->spans[i].folio);
-	if (fusewb_takes_turns(inode, req->io.handle))
-		end_turn(req->io.handle);
 	if (req->io.handle)
 		fusewb_handle_put(req->io.handle);
 	fusewb_put_inode_later(inode);

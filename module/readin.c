@@ -86,6 +86,8 @@ static void read_on(const struct want *want, struct folio *folio)
 	DEFINE_READAHEAD(rac, want->file, &want->file->f_ra, want->file->f_mapping, want->index);
 
 	page_cache_async_ra(&rac, folio, want->nr);
+	/* Also where there is no readahead any more: it is not asked for again. */
+	folio_clear_readahead(folio);
 }
 
 /* Return: a folio of one page, new in the cache and locked, or an error. */

@@ -147,7 +147,7 @@ static void start(struct issue *is, struct fusewb_req *req, struct folio *folio)
 }
 
 /* Of a folio that is locked by the caller. */
-static bool is_clean(const struct folio *folio)
+static bool is_clean(struct folio *folio)
 {
 	return !folio_test_dirty(folio);
 }
@@ -157,7 +157,7 @@ static bool is_clean(const struct folio *folio)
  * it: if it lost its marks in between, an fsync would not find the other parts.
  * What stays marked, the next pass looks at again.
  */
-static bool stays_clean(const struct folio *folio)
+static bool stays_clean(struct folio *folio)
 {
 	if (folio_test_dirty(folio))
 		return false;
@@ -176,7 +176,7 @@ static bool stays_clean(const struct folio *folio)
  * is set again after.
  */
 static void clear_marks(struct address_space *mapping, pgoff_t first, pgoff_t last,
-			bool (*clean)(const struct folio *folio))
+			bool (*clean)(struct folio *folio))
 {
 	XA_STATE(xas, &mapping->i_pages, first);
 	struct folio *folio;
