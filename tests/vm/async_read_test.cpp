@@ -49,8 +49,10 @@ public:
     std::size_t serve(Task &task) {
         std::size_t most = 0;
         while (!task.ended()) {
-            if (!waiting())
+            if (!waiting()) {
+                std::this_thread::sleep_for(1ms);
                 continue;
+            }
             wait_until(3ms, [&] { return waiting() > 1; });
             std::lock_guard lock(mutex_);
             most = std::max(most, waiting_.size());
