@@ -68,29 +68,19 @@ void fusewb_entry_set_valid_since(struct dentry *dentry, const struct fuse_entry
 int fusewb_dir_lock(struct inode *dir)
 {
 	struct fusewb_conn *conn = fusewb_inode_conn(dir);
-	struct fusewb_inode *fi = FUSEWB_I(dir);
 	int err;
 
 	/* Only then it is known what the server takes, here and at the unlock. */
 	err = fusewb_conn_wait_ready(conn);
 	if (err || conn->flags & FUSE_PARALLEL_DIROPS)
 		return err;
-	if (wait_event_state(fi->dir_wait, !test_and_set_bit_lock(0, &fi->dir_busy),
-			     FUSEWB_KILLABLE))
-		return -EINTR;
-	return 0;
+	return fusewb_turn_take(&FUSEWB_I(dir)->dir_turn);
 }
 
 void fusewb_dir_unlock(struct inode *dir)
 {
-	struct fusewb_inode *fi = FUSEWB_I(dir);
-
-	if (fusewb_inode_conn(dir)->flags & FUSE_PARALLEL_DIROPS)
-		return;
-	clear_bit_unlock(0, &fi->dir_busy);
-	/* Orders the bit before the look at who waits. */
-	smp_mb__after_atomic();
-	wake_up(&fi->dir_wait);
+	if (!(fusewb_inode_conn(dir)->flags & FUSE_PARALLEL_DIROPS))
+		fusewb_turn_end(&FUSEWB_I(dir)->dir_turn);
 }
 
 void fusewb_dir_changed(struct inode *dir)

@@ -11,6 +11,8 @@
 #include <linux/list.h>
 #include <linux/wait.h>
 
+#include "turn.h"
+
 struct fusewb_inode;
 struct fusewb_req;
 
@@ -41,11 +43,9 @@ struct fusewb_handle {
 					 */
 	u32 polled;			/* the server's number for it, 0: none */
 	wait_queue_head_t poll_wait;
-	unsigned long read_busy;	/* bit 0: a READ of what is to be cached
-					 * is under way, of a server that takes
-					 * one at a time; read.c
+	struct fusewb_turn read_turn;	/* of READs of what is to be cached, of a
+					 * server that takes one at a time; read.c
 					 */
-	wait_queue_head_t read_wait;	/* until it is not */
 	bool ofd_locks;			/* so did fcntl(2), to the open file */
 	struct fusewb_listing_cursor cursor;
 	struct list_head link;		/* fi->write_handles, by fi->lock */
@@ -197,7 +197,13 @@ void fusewb_set_read_range(struct fusewb_req *req, loff_t pos);
 struct folio *fusewb_lock_cached(struct address_space *mapping, pgoff_t index);
 
 /**
- * fusewb_lock_page() - the same, or a new folio of one page if none is cached
+ * fusewb_add_page() - a folio of one page, new in the cache
+ * Return: the folio, locked and with a reference, or ERR_PTR: -EEXIST, -ENOMEM.
+ */
+struct folio *fusewb_add_page(struct address_space *mapping, pgoff_t index);
+
+/**
+ * fusewb_lock_page() - as fusewb_lock_cached(), or a new folio of one page if none is cached
  * Return: the folio, ERR_PTR(-EINTR), or the error of adding one.
  */
 struct folio *fusewb_lock_page(struct address_space *mapping, pgoff_t index);

@@ -78,7 +78,7 @@ struct fusewb_handle *fusewb_handle_alloc(struct fusewb_conn *conn, bool dir)
 	kref_init(&h->ref);
 	INIT_LIST_HEAD(&h->link);
 	init_waitqueue_head(&h->poll_wait);
-	init_waitqueue_head(&h->read_wait);
+	fusewb_turn_init(&h->read_turn);
 	h->dir = dir;
 	return h;
 }

@@ -42,7 +42,7 @@ struct inode *fusewb_alloc_inode(struct super_block *sb)
 	memset_after(fi, 0, inode);
 	mutex_init(&fi->turn);
 	spin_lock_init(&fi->lock);
-	init_waitqueue_head(&fi->dir_wait);
+	fusewb_turn_init(&fi->dir_turn);
 	INIT_LIST_HEAD(&fi->write_handles);
 	INIT_LIST_HEAD(&fi->lock_owners);
 	fusewb_inflight_init(fi);

@@ -17,6 +17,7 @@
 #include <linux/wait.h>
 
 #include "connection.h"
+#include "turn.h"
 
 struct fusewb_link;
 struct fusewb_times_flush;
@@ -96,10 +97,9 @@ struct fusewb_inode {
 
 	/* directories */
 	atomic64_t dir_version;		/* changes with every change of names */
-	unsigned long dir_busy;		/* bit 0: a LOOKUP or READDIR is under way,
-					 * of a server that takes one at a time
+	struct fusewb_turn dir_turn;	/* of LOOKUP and READDIR, of a server that
+					 * takes one at a time
 					 */
-	wait_queue_head_t dir_wait;	/* until it is not */
 	bool lookups_follow;		/* a name was looked up since the last
 					 * READDIR: READDIRPLUS pays
 					 */

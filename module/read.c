@@ -88,25 +88,9 @@ bool fusewb_takes_turns(const struct inode *inode, const struct fusewb_handle *h
 	return h && !(fusewb_inode_conn(inode)->flags & FUSE_ASYNC_READ);
 }
 
-static bool try_turn(struct fusewb_handle *h)
-{
-	return !test_and_set_bit_lock(0, &h->read_busy);
-}
-
-static void end_turn(struct fusewb_handle *h)
-{
-	clear_bit_unlock(0, &h->read_busy);
-	/* Orders the bit before the look at who waits. */
-	smp_mb__after_atomic();
-	wake_up(&h->read_wait);
-}
-
 int fusewb_read_wait(struct inode *inode, struct fusewb_handle *h)
 {
-	if (fusewb_takes_turns(inode, h) &&
-	    wait_event_state(h->read_wait, !test_bit(0, &h->read_busy), FUSEWB_KILLABLE))
-		return -EINTR;
-	return 0;
+	return fusewb_takes_turns(inode, h) ? fusewb_turn_wait(&h->read_turn) : 0;
 }
 
 /* Return: bytes received, or an error. */
@@ -188,10 +172,11 @@ static int fetch(struct inode *inode, struct fusewb_handle *h, struct folio *fol
 		return fetch_parts(inode, h, folio);
 
 	/* Nor does the end of a READ, which passes the turn on. */
-	if (wait_event_state(h->read_wait, try_turn(h), FUSEWB_KILLABLE))
-		return -EINTR;
+	err = fusewb_turn_take(&h->read_turn);
+	if (err)
+		return err;
 	err = fetch_parts(inode, h, folio);
-	end_turn(h);
+	fusewb_turn_end(&h->read_turn);
 	return err;
 }
 
@@ -245,7 +230,7 @@ static void readahead_end(struct fusewb_req *req, int error)
 	/* After an error, or if it is old, the reader that needs it asks by itself. */
 	/* Before a reader is woken, whose readahead finds its turn then. */
 	if (fusewb_takes_turns(inode, req->io.handle))
-		end_turn(req->io.handle);
+		fusewb_turn_end(&req->io.handle->read_turn);
 	fusewb_reading_end(FUSEWB_I(inode), &req->io.range, req->spans, error ? 0 : req->nr_spans);
 	for (i = 0; i < req->nr_spans; i++)
 		folio_unlock(req->spans[i].folio);
@@ -284,7 +269,7 @@ void fusewb_readahead(struct readahead_control *rac)
 	 */
 	if (fusewb_inflight_overlaps(FUSEWB_I(inode), readahead_pos(rac),
 				     readahead_pos(rac) + readahead_length(rac) - 1) ||
-	    (turns && test_bit(0, &h->read_busy)))
+	    (turns && fusewb_turn_taken(&h->read_turn)))
 		return;
 	if (nothing_to_ask(inode, readahead_pos(rac))) {
 		while ((folio = readahead_folio(rac))) {
@@ -336,7 +321,7 @@ void fusewb_readahead(struct readahead_control *rac)
 			}
 		}
 		if (!req->payload_len) {
-			if (turns && !try_turn(h)) {
+			if (turns && !fusewb_turn_try(&h->read_turn)) {
 				folio_unlock(folio);
 				break;
 			}

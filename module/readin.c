@@ -90,22 +90,6 @@ static void read_on(const struct want *want, struct folio *folio)
 	folio_clear_readahead(folio);
 }
 
-/* Return: a folio of one page, new in the cache and locked, or an error. */
-static struct folio *add_page(struct address_space *mapping, pgoff_t index)
-{
-	struct folio *folio = filemap_alloc_folio(mapping_gfp_mask(mapping), 0, NULL);
-	int err;
-
-	if (!folio)
-		return ERR_PTR(-ENOMEM);
-	err = filemap_add_folio(mapping, folio, index,
-				mapping_gfp_constraint(mapping, GFP_KERNEL));
-	if (!err)
-		return folio;
-	folio_put(folio);
-	return ERR_PTR(err);
-}
-
 /* A locked folio, which was cached when it was found. */
 static int fetch_if_needed(const struct want *want, struct folio *folio)
 {
@@ -144,7 +128,7 @@ static int read_in(const struct want *want)
 			continue;
 		}
 		if (IS_ERR_OR_NULL(folio)) {
-			folio = add_page(mapping, want->index);
+			folio = fusewb_add_page(mapping, want->index);
 			if (PTR_ERR_OR_ZERO(folio) == -EEXIST)
 				continue;
 			if (IS_ERR(folio))

@@ -52,24 +52,32 @@ struct folio *fusewb_lock_cached(struct address_space *mapping, pgoff_t index)
 	}
 }
 
+struct folio *fusewb_add_page(struct address_space *mapping, pgoff_t index)
+{
+	struct folio *folio = filemap_alloc_folio(mapping_gfp_mask(mapping), 0, NULL);
+	int err;
+
+	if (!folio)
+		return ERR_PTR(-ENOMEM);
+	err = filemap_add_folio(mapping, folio, index,
+				mapping_gfp_constraint(mapping, GFP_KERNEL));
+	if (!err)
+		return folio;
+	folio_put(folio);
+	return ERR_PTR(err);
+}
+
 struct folio *fusewb_lock_page(struct address_space *mapping, pgoff_t index)
 {
 	struct folio *folio;
-	int err;
 
 	for (;;) {
 		folio = fusewb_lock_cached(mapping, index);
 		if (folio)
 			return folio;
-		folio = filemap_alloc_folio(mapping_gfp_mask(mapping), 0, NULL);
-		if (!folio)
-			return ERR_PTR(-ENOMEM);
-		err = filemap_add_folio(mapping, folio, index, GFP_KERNEL);
-		if (!err)
+		folio = fusewb_add_page(mapping, index);
+		if (folio != ERR_PTR(-EEXIST))
 			return folio;
-		folio_put(folio);
-		if (err != -EEXIST)
-			return ERR_PTR(err);
 	}
 }
 
