@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "support/capability.h"
 #include "support/client.h"
 #include "support/files.h"
 #include "support/guest_test.h"
@@ -211,18 +212,7 @@ CLIENT_TEST(KillprivWork, CapabilitiesGoBeforeARangeIsAllocatedOrCopied) {
             server.set_content("g", "content");
             serve_ranges(server);
             std::atomic<bool> capable = true;
-            server.on(FUSE_GETXATTR, [&](const Request &request) {
-                auto in = request.as<fuse_getxattr_in>();
-                fuse_getxattr_out size{20, 0};
-                if (!capable || request.header.nodeid != server.node_of("f") ||
-                    request.name(sizeof(in)) != "security.capability")
-                    server.answer_error(request, ENODATA);
-                else if (in.size)
-                    server.answer(request, std::string(20, '\2'));
-                else
-                    server.answer(request, bytes_of(size));
-                return true;
-            });
+            serve_capability(server, capable, server.node_of("f"));
             std::size_t ranges_before = 1;
             server.on(FUSE_REMOVEXATTR, [&](const Request &request) {
                 EXPECT_EQ(request.name(0), "security.capability");

@@ -20,6 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "support/capability.h"
 #include "support/client.h"
 #include "support/files.h"
 #include "support/guest_test.h"
@@ -573,17 +574,7 @@ GUEST_TEST(Negotiated, ADirectWriteThatTakesCapabilitiesAwayRunsAlone) {
     RawServer server({.open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES});
     server.set_content("f", std::string(65536, 'x'));
     std::atomic<bool> capable = true;
-    server.on(FUSE_GETXATTR, [&](const Request &request) {
-        auto in = request.as<fuse_getxattr_in>();
-        fuse_getxattr_out size{20, 0};
-        if (!capable || request.name(sizeof(in)) != "security.capability")
-            server.answer_error(request, ENODATA);
-        else if (in.size)
-            server.answer(request, std::string(20, '\2'));
-        else
-            server.answer(request, bytes_of(size));
-        return true;
-    });
+    serve_capability(server, capable);
     server.hold(FUSE_REMOVEXATTR);
     Task first("write", block_writer(server, 0)), second("write", block_writer(server, 8192));
     ASSERT_TRUE(server.wait_held(FUSE_REMOVEXATTR, 1));
